@@ -1,0 +1,184 @@
+//! The commands of a stand-in: what can be said, and what is answered.
+
+use crate::churn::Churn;
+use crate::dial::Dialed;
+use crate::listen::{Listening, Manner};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Time a listener's process may need to answer before an attempt counts as given up.
+const DEFAULT_PATIENCE_MS: u64 = 10_000;
+
+/// What a stand-in holds.
+#[derive(Default)]
+pub(crate) struct Control {
+    listening: Listening,
+    dialed: Dialed,
+    churn: Option<Churn>,
+}
+
+/// The answer to a command.
+pub(crate) enum Reply {
+    /// Done, with what the command gives.
+    Ok(String),
+    /// Not done, and why.
+    Err(String),
+    /// Done, and the process ends.
+    Exit,
+}
+
+impl Control {
+    /// Carries out one command line.
+    pub(crate) fn obey(&mut self, line: &str) -> Reply {
+        let mut words = line.split_whitespace();
+        let command = words.next().unwrap_or_default();
+        if command == "exit" {
+            return Reply::Exit;
+        }
+        match self.carry_out(command, &mut Words(words)) {
+            Ok(text) => Reply::Ok(text),
+            Err(error) => Reply::Err(error.to_string()),
+        }
+    }
+
+    fn carry_out<'a>(
+        &mut self,
+        command: &str,
+        words: &mut Words<impl Iterator<Item = &'a str>>,
+    ) -> io::Result<String> {
+        match command {
+            // listen ADDR: accepts, holds, reads and discards until the client closes.
+            "listen" => self.listening.listen(words.need("ADDR")?, &Manner::Patient),
+            // listen-brief ADDR: closes a connection as soon as it has received something.
+            "listen-brief" => self.listening.listen(words.need("ADDR")?, &Manner::Brief),
+            // listen-blocking ADDR THREADS: that many threads blocked in accept, each holding what it gets.
+            "listen-blocking" => {
+                let address = words.need("ADDR")?;
+                self.listening.listen(
+                    address,
+                    &Manner::Blocking {
+                        threads: words.need("THREADS")?,
+                    },
+                )
+            }
+            // listen-deaf ADDR BACKLOG: never accepts.
+            "listen-deaf" => {
+                let address = words.need("ADDR")?;
+                self.listening.listen(
+                    address,
+                    &Manner::Deaf {
+                        backlog: words.need("BACKLOG")?,
+                    },
+                )
+            }
+            // unlisten ADDR: stops listening there and keeps what was accepted.
+            "unlisten" => self.listening.unlisten(words.need("ADDR")?),
+            // hangup ADDR: closes everything accepted there.
+            "hangup" => self.listening.hang_up(words.need("ADDR")?),
+            // dial ADDR COUNT [SOURCE]: opens and holds; gives the local ports.
+            "dial" => {
+                let address = words.need("ADDR")?;
+                self.dialed.dial(address, words.need("COUNT")?, words.may()?)
+            }
+            // dial-close ADDR COUNT [SOURCE]: opens and closes one after another; gives the local ports.
+            "dial-close" => {
+                let address = words.need("ADDR")?;
+                Dialed::dial_close(address, words.need("COUNT")?, words.may()?)
+            }
+            // redial ADDR COUNT SOURCE: one connection after another from one port, each sending one byte more
+            // than the last, each closed by the other side first.
+            "redial" => {
+                let address = words.need("ADDR")?;
+                Dialed::redial(address, words.need("COUNT")?, words.need("SOURCE")?)
+            }
+            // try ADDR COUNT [PATIENCE_MS]: attempts that may fail; gives the errno, the same for all of them.
+            "try" => {
+                let address = words.need("ADDR")?;
+                let count = words.need("COUNT")?;
+                let patience = Duration::from_millis(words.may()?.unwrap_or(DEFAULT_PATIENCE_MS));
+                Dialed::attempt(address, count, patience)
+            }
+            // send BYTES: writes that much on every held connection.
+            "send" => self.dialed.send(words.need("BYTES")?),
+            // close: closes all held connections.
+            "close" => Ok(self.dialed.close().to_string()),
+            // churn ADDR,ADDR,.. EACH LOG: opens and closes without pause until churn-stop, EACH connections to
+            // one address, then the next, round and round; logs the times.
+            "churn" => self.start_churn(words),
+            "churn-stop" => {
+                let churn = self.churn.take().ok_or_else(|| invalid("there is no churn"))?;
+                churn.stop().map(|count| count.to_string())
+            }
+            // cpu N: runs on that processor only from now on, threads started later included.
+            "cpu" => pin(words.need("N")?),
+            // call NAME: takes another name, as any process may.
+            "call" => {
+                let name: String = words.need("NAME")?;
+                fs::write("/proc/self/comm", name).map(|()| String::new())
+            }
+            "counts" => Ok(self.counts()),
+            _ => Err(invalid("unknown command")),
+        }
+    }
+
+    fn start_churn<'a>(&mut self, words: &mut Words<impl Iterator<Item = &'a str>>) -> io::Result<String> {
+        let addresses: String = words.need("ADDR,ADDR,..")?;
+        let addresses = addresses
+            .split(',')
+            .map(|address| parse(address, "ADDR"))
+            .collect::<io::Result<_>>()?;
+        let each = words.need("EACH")?;
+        let log: String = words.need("LOG")?;
+        self.churn = Some(Churn::start(addresses, each, &log)?);
+        Ok(String::new())
+    }
+
+    fn counts(&self) -> String {
+        let churned = self.churn.as_ref().map_or(0, Churn::count);
+        let dialed = self.dialed.count();
+        let (accepted, held, received) = self.listening.counts();
+        format!("dialed={dialed} accepted={accepted} held={held} received={received} churned={churned}")
+    }
+}
+
+fn pin(processor: usize) -> io::Result<String> {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(None, &set)?;
+    Ok(String::new())
+}
+
+/// The words of a command after its name.
+struct Words<I>(I);
+
+impl<'a, I: Iterator<Item = &'a str>> Words<I> {
+    fn need<T: FromStr>(&mut self, what: &str) -> io::Result<T> {
+        let word = self
+            .0
+            .next()
+            .ok_or_else(|| invalid(&format!("{what} is missing")))?;
+        parse(word, what)
+    }
+
+    fn may<T: FromStr>(&mut self) -> io::Result<Option<T>> {
+        self.0.next().map(|word| parse(word, "the last word")).transpose()
+    }
+}
+
+fn parse<T: FromStr>(word: &str, what: &str) -> io::Result<T> {
+    word.parse()
+        .map_err(|_unspecific| invalid(&format!("{what} cannot be {word}")))
+}
+
+pub(crate) fn invalid(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
+
+/// A local port for an answer line.
+pub(crate) fn port_of(address: io::Result<SocketAddr>) -> io::Result<String> {
+    address.map(|address| address.port().to_string())
+}

@@ -1,0 +1,78 @@
+//! The connections a stand-in has opened.
+
+use crate::control::{invalid, port_of};
+use crate::socket;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Held connections, in the order in which they were opened.
+#[derive(Default)]
+pub(crate) struct Dialed(Vec<TcpStream>);
+
+impl Dialed {
+    pub(crate) fn dial(
+        &mut self,
+        to: SocketAddr,
+        count: usize,
+        from: Option<SocketAddr>,
+    ) -> io::Result<String> {
+        let mut ports = Vec::with_capacity(count);
+        for _ in 0..count {
+            let stream = socket::dial(to, from)?;
+            ports.push(port_of(stream.local_addr())?);
+            self.0.push(stream);
+        }
+        Ok(ports.join(" "))
+    }
+
+    pub(crate) fn dial_close(to: SocketAddr, count: usize, from: Option<SocketAddr>) -> io::Result<String> {
+        let mut ports = Vec::with_capacity(count);
+        for _ in 0..count {
+            ports.push(port_of(socket::dial(to, from)?.local_addr())?);
+        }
+        Ok(ports.join(" "))
+    }
+
+    pub(crate) fn redial(to: SocketAddr, count: usize, from: SocketAddr) -> io::Result<String> {
+        for length in 1..=count {
+            let mut stream = socket::dial(to, Some(from))?;
+            stream.write_all(&vec![b'x'; length])?;
+            // The other side closes first, so that its end keeps the TIME_WAIT and this port is free again.
+            stream.read_to_end(&mut Vec::new())?;
+        }
+        Ok(count.to_string())
+    }
+
+    pub(crate) fn attempt(to: SocketAddr, count: usize, patience: Duration) -> io::Result<String> {
+        let first = socket::attempt(to, patience)?;
+        for _ in 1..count {
+            let errno = socket::attempt(to, patience)?;
+            if errno != first {
+                return Err(invalid(&format!("errno {errno} after {first}")));
+            }
+        }
+        Ok(first.to_string())
+    }
+
+    pub(crate) fn send(&mut self, bytes: usize) -> io::Result<String> {
+        let chunk = vec![b'x'; bytes.min(1 << 20)];
+        for stream in &mut self.0 {
+            let mut left = bytes;
+            while left > 0 {
+                left -= stream.write(chunk.get(..left).unwrap_or(&chunk))?;
+            }
+        }
+        Ok((bytes * self.0.len()).to_string())
+    }
+
+    pub(crate) fn close(&mut self) -> usize {
+        let count = self.0.len();
+        self.0.clear();
+        count
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,85 @@
+//! What of a process is loaded into the kernel, by the process's descriptors and by bpftool.
+//!
+//! bpftool can name the processes behind a program itself, but not in Debian's build.
+
+use crate::binaries;
+use crate::json::{number, text};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+/// A kind of object, and the kernel's number for one of it.
+pub type Object = (&'static str, u64);
+
+/// The programs, maps and links that a process holds: `prog`, `map` or `link` with the number.
+pub fn held(pid: u32) -> Result<BTreeSet<Object>> {
+    let mut held = BTreeSet::new();
+    let directory = format!("/proc/{pid}/fdinfo");
+    for entry in fs::read_dir(&directory)
+        .with_context(|| format!("cannot read {directory}"))?
+        .flatten()
+    {
+        // A descriptor may be closed meanwhile.
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        for (field, value) in text.lines().filter_map(|line| line.split_once(':')) {
+            let kind = match field {
+                "prog_id" => "prog",
+                "map_id" => "map",
+                "link_id" => "link",
+                _ => continue,
+            };
+            held.insert((kind, value.trim().parse()?));
+        }
+    }
+    Ok(held)
+}
+
+/// Those of the objects that the kernel still has.
+pub fn remaining(held: &BTreeSet<Object>) -> Result<BTreeSet<Object>> {
+    let mut remaining = BTreeSet::new();
+    for kind in ["prog", "map", "link"] {
+        let ids: BTreeSet<_> = show(kind)?.iter().map(|object| number(object, "id")).collect();
+        remaining.extend(held.iter().filter(|(held, id)| *held == kind && ids.contains(id)));
+    }
+    Ok(remaining)
+}
+
+/// Time that all programs of a process have run so far, in nanoseconds. 0 unless the kernel was told to measure.
+pub fn run_time_ns(pid: u32) -> Result<u64> {
+    let own = held(pid)?;
+    let programs = show("prog")?;
+    let programs = programs
+        .iter()
+        .filter(|program| own.contains(&("prog", number(program, "id"))));
+    Ok(programs.map(|program| number(program, "run_time_ns")).sum())
+}
+
+/// Entries in all of a process's maps that have as many entries as were put in: hashes, but no socket storage.
+pub fn entries(pid: u32) -> Result<usize> {
+    let own = held(pid)?;
+    let mut entries = 0;
+    for map in show("map")? {
+        let id = number(&map, "id");
+        if own.contains(&("map", id)) && text(&map, "type").contains("hash") {
+            let dump = bpftool(&["map", "dump", "id", &id.to_string()])?;
+            entries += dump.as_array().map_or(0, Vec::len);
+        }
+    }
+    Ok(entries)
+}
+
+fn show(kind: &str) -> Result<Vec<Value>> {
+    let listed = bpftool(&[kind, "show"])?;
+    listed
+        .as_array()
+        .cloned()
+        .with_context(|| format!("bpftool {kind} show gives {listed}"))
+}
+
+fn bpftool(arguments: &[&str]) -> Result<Value> {
+    let program = binaries::find("bpftool").context("bpftool is not installed")?;
+    let output = Command::new(program).arg("-j").args(arguments).output()?;
+    serde_json::from_slice(&output.stdout).with_context(|| format!("bpftool {arguments:?} gives no JSON"))
+}

@@ -1,0 +1,171 @@
+//! Connects that fail are edges with a reason, and cost nothing afterwards.
+
+#![cfg(test)]
+
+use tests::bpf;
+use tests::json::{self, destination, name, number, pid, port, source, text};
+use tests::needs;
+use tests::netns::Netns;
+use tests::pair::Pair;
+use tests::require::Need;
+use tests::standin::Standin;
+use tests::tracer::Tracer;
+use tests::wait::{patience, seconds};
+
+const FAILED: &str = "connection.failed";
+
+/// Many times what an owner table would hold if its entries were not freed in time for the next connect.
+const REFUSALS: usize = 5000;
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_failed_connect_has_its_owner_its_target_and_its_reason() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut pair = Pair::start("caller", "answerer").unwrap();
+    pair.netns.sysctl("ipv4/tcp_syn_retries", "1").unwrap();
+    // Its one place for a connection nobody accepts is taken: every further SYN is dropped.
+    pair.server.ask("listen-deaf 127.0.0.1:5001 0").unwrap();
+    pair.client.dial("127.0.0.1:5001", 1).unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    pair.client.ask("try 127.0.0.1:5000 1").unwrap();
+    pair.client.ask("try [::1]:5002 1").unwrap();
+    pair.client.ask("try 127.0.0.1:5001 1 20").unwrap();
+    assert_eq!(
+        pair.client.ask("try 127.0.0.1:5001 1").unwrap(),
+        libc::ETIMEDOUT.to_string()
+    );
+    let records = tracer
+        .wait_records("4 failed", |records| pair.count(records, FAILED) >= 4)
+        .unwrap();
+
+    let failed = pair.records(&records, FAILED);
+    let cases = [
+        ("nobody listens", 5000, "127.0.0.1", "refused", libc::ECONNREFUSED),
+        (
+            "nobody listens on IPv6",
+            5002,
+            "::1",
+            "refused",
+            libc::ECONNREFUSED,
+        ),
+        ("the caller gave up", 5001, "127.0.0.1", "abandoned", 0),
+        ("no answer", 5001, "127.0.0.1", "timeout", libc::ETIMEDOUT),
+    ];
+    assert_eq!(failed.len(), cases.len());
+    for ((case, to, address, reason, errno), record) in cases.into_iter().zip(failed) {
+        assert_eq!(text(record, "error.type"), reason, "case: {case}: {record}");
+        assert_eq!(
+            number(record, "error.errno"),
+            u64::from(errno.unsigned_abs()),
+            "case: {case}"
+        );
+        assert_eq!(
+            (text(destination(record), "address"), port(destination(record))),
+            (address, to),
+            "case: {case}"
+        );
+        assert_eq!(name(source(record)), "caller", "case: {case}");
+        assert_eq!(pid(source(record)), u64::from(pair.client.pid()), "case: {case}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_host_that_a_router_calls_unreachable_is_unreachable() {
+    if !needs![Need::Root, Need::Bpf, Need::Veth] {
+        return;
+    }
+    let (near, router) = (Netns::new().unwrap(), Netns::new().unwrap());
+    near.connect("near0", &router, "far0").unwrap();
+    near.add_address("near0", "10.99.0.1".parse().unwrap(), 24)
+        .unwrap();
+    router
+        .add_address("far0", "10.99.0.2".parse().unwrap(), 24)
+        .unwrap();
+    near.route_via("10.99.1.0".parse().unwrap(), 24, "10.99.0.2".parse().unwrap())
+        .unwrap();
+    router.sysctl("ipv4/ip_forward", "1").unwrap();
+    router
+        .route_unreachable("10.99.1.0".parse().unwrap(), 24)
+        .unwrap();
+    let mut client = Standin::start(&near, "caller").unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    assert_eq!(
+        // Blocking: who polls and asks for SO_ERROR takes the reason away from the socket, and then gives up.
+        client.ask("try 10.99.1.1:5000 1 0").unwrap(),
+        libc::EHOSTUNREACH.to_string()
+    );
+
+    let failed = |records: &[serde_json::Value]| json::records(records, FAILED, near.inode()).len();
+    let records = tracer
+        .wait_records("failed", |records| failed(records) == 1)
+        .unwrap();
+    let record = json::records(&records, FAILED, near.inode())[0];
+    assert_eq!(text(record, "error.type"), "unreachable", "{record}");
+    assert_eq!(text(destination(record), "address"), "10.99.1.1", "{record}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn refused_and_timed_out_connects_are_edges_with_a_reason() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut pair = Pair::start("caller", "answerer").unwrap();
+    pair.netns.sysctl("ipv4/tcp_syn_retries", "1").unwrap();
+    pair.server.ask("listen-deaf 127.0.0.1:5001 0").unwrap();
+    pair.client.dial("127.0.0.1:5001", 1).unwrap();
+    let tracer = Tracer::start_ready(&["graph", "--duration", &seconds(6), "-o", "json"]).unwrap();
+    pair.client.ask("try 127.0.0.1:5000 20").unwrap();
+    pair.client.ask("try 127.0.0.1:5001 1").unwrap();
+
+    let graph = tracer.finish(patience()).unwrap().json().unwrap();
+    let edges = json::edges(&graph, pair.netns.inode());
+    let edge = |port| {
+        let found: Vec<_> = edges.iter().filter(|edge| edge.key().2 == port).collect();
+        assert_eq!(found.len(), 1, "{edges:?}");
+        found[0]
+    };
+    assert_eq!(name(&edge(5000).source), "caller");
+    assert_eq!(
+        (edge(5000).count("opened"), edge(5000).count("failed.refused")),
+        (0, 20)
+    );
+    assert_eq!(name(&edge(5001).destination), "answerer");
+    assert_eq!(
+        (edge(5001).count("opened"), edge(5001).count("failed.timeout")),
+        (1, 1)
+    );
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn after_thousands_of_refusals_the_tracer_still_sees_and_holds_nothing_for_them() {
+    if !needs![Need::Root, Need::Bpf, Need::Program("bpftool")] {
+        return;
+    }
+    let mut pair = Pair::start("caller", "answerer").unwrap();
+    pair.server.listen("127.0.0.1:5000").unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    let before = bpf::entries(tracer.pid()).unwrap();
+    pair.client
+        .ask(format_args!("try 127.0.0.1:5999 {REFUSALS}"))
+        .unwrap();
+    pair.client.dial("127.0.0.1:5000", 1).unwrap();
+    tracer
+        .wait_records("all failed, one opened", |records| {
+            pair.count(records, FAILED) >= REFUSALS && pair.count(records, "connection.opened") >= 1
+        })
+        .unwrap();
+
+    let held = bpf::entries(tracer.pid()).unwrap().saturating_sub(before);
+    // Other tests' sockets come and go on the same machine; a leak would be one entry a refusal.
+    assert!(held < REFUSALS / 2, "{held} more map entries than before");
+    let records = tracer.interrupt().unwrap().records().unwrap();
+    assert_eq!(pair.count(&records, FAILED), REFUSALS);
+    let opened = pair.records(&records, "connection.opened");
+    assert_eq!(opened.len(), 1);
+    assert!(pair.owns_both_ends(opened[0]));
+}

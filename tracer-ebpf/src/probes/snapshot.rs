@@ -1,0 +1,131 @@
+//! Every TCP socket of every network namespace with its owner, state and counters, in one pass over all file tables.
+//!
+//! A socket the programs have not seen yet is remembered here, so that its end carries its owner and the same
+//! first-seen time: that is what joins a snapshot with the records around it.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
+use tracer_common::{
+    maps::SocketEntry,
+    wire::{Owner, SocketRecord, flag, kind, role},
+};
+
+use crate::{
+    kernel::{Probed, TcpSock, now_ns, pointer, probe, setting},
+    socket::Socket,
+    sockets::{adopt, entry, fill, forget, lookup, remember_new},
+};
+
+/// `struct bpf_iter__task_file`: every member is 8-byte aligned,
+/// <https://github.com/torvalds/linux/blob/v6.12/kernel/bpf/task_iter.c#L296>.
+#[repr(C)]
+pub(crate) struct TaskFile {
+    meta: *const IterMeta,
+    task: *const u8,
+    fd: u64,
+    file: *mut u8,
+}
+
+/// `struct bpf_iter_meta`.
+#[repr(C)]
+struct IterMeta {
+    seq: *mut u8,
+    session_id: u64,
+    seq_num: u64,
+}
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const TCP_CLOSE: u8 = 7;
+const TCP_LISTEN: u8 = 10;
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub(crate) extern "C" fn snapshot_iter(ctx: *const TaskFile) -> i32 {
+    // SAFETY: the kernel passes a whole context; task and file are null once, at the end.
+    let (task, file, fd, seq) = unsafe { ((*ctx).task, (*ctx).file, (*ctx).fd, (*(*ctx).meta).seq) };
+    if task.is_null() || file.is_null() {
+        return 0;
+    }
+    // SAFETY: `file` is not null.
+    let socket = unsafe { bpf_sock_from_file(file.cast()) };
+    if socket.is_null() {
+        return 0;
+    }
+    let sk = pointer(socket.cast_const().cast(), setting!(socket_sk));
+    let family: u16 = probe(sk, setting!(sk_family));
+    if sk.is_null() || (family != AF_INET && family != AF_INET6) {
+        return 0;
+    }
+    let Some(sock) = TcpSock::<Probed>::new(sk) else {
+        return 0;
+    };
+    let state = sock.state();
+    if state == TCP_CLOSE {
+        return 0;
+    }
+    let owner = task_owner(task, sock.netns());
+    let known = known(&sock, state, owner);
+    // The row names the task that holds the descriptor; several may, and the reader chooses.
+    let row = SocketEntry {
+        owner,
+        flags: known.flags | flag::OWNER,
+        ..known
+    };
+    let mut record = MaybeUninit::<SocketRecord>::uninit();
+    fill(record.as_mut_ptr(), &sock, kind::SEEN, now_ns(), &row, state);
+    // SAFETY: `fill` has written the record; `seq` is the kernel's.
+    unsafe {
+        (*record.as_mut_ptr()).fd = fd as u32;
+        bpf_seq_write(
+            seq.cast(),
+            record.as_ptr().cast(),
+            size_of::<SocketRecord>() as u32,
+        );
+    }
+    0
+}
+
+/// What is remembered of the socket; from now on also if nothing was.
+#[inline(always)]
+fn known(sock: &TcpSock<Probed>, state: u8, owner: Owner) -> SocketEntry {
+    if let Some(known) = lookup(sock.address()) {
+        if known.flags & flag::OWNER == 0 {
+            adopt(known, owner);
+        }
+        return *known;
+    }
+    let flags = flag::OWNER | flag::FOUND;
+    let found = entry(now_ns(), owner, sock.local_port(), role_of_state(state), flags);
+    remember_new(sock.address(), &found);
+    if sock.state() == TCP_CLOSE {
+        // It closed in between, so that no program will ever remove the entry.
+        forget(sock.address());
+    }
+    found
+}
+
+/// The holder of a descriptor as the owner of its socket.
+#[inline(always)]
+fn task_owner(task: *const u8, netns: u32) -> Owner {
+    let cgroup = pointer(pointer(task, setting!(task_cgroups)), setting!(css_set_dfl_cgrp));
+    Owner {
+        cgroup_id: probe(pointer(cgroup, setting!(cgroup_kn)), setting!(kernfs_node_id)),
+        tgid: probe(task, setting!(task_tgid)),
+        tid: probe(task, setting!(task_pid)),
+        uid: probe(pointer(task, setting!(task_cred)), setting!(cred_uid)),
+        netns,
+        comm: probe(task, setting!(task_comm)),
+    }
+}
+
+/// Role of a socket that is not remembered, by its state.
+#[inline(always)]
+fn role_of_state(state: u8) -> u8 {
+    if state == TCP_LISTEN {
+        role::LISTENER
+    } else {
+        role::UNKNOWN
+    }
+}

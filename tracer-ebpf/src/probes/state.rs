@@ -1,0 +1,154 @@
+//! State changes of TCP sockets: opened, failed, closed, listening.
+//!
+//! <https://github.com/torvalds/linux/blob/v6.12/net/ipv4/af_inet.c#L1356>: the tracepoint fires before the new state
+//! is stored, in whatever context the change happens: the current task means something only at CLOSE -> `SYN_SENT`
+//! and CLOSE -> LISTEN, which are made by the caller of `connect` and `listen`.
+
+use aya_ebpf::{
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use tracer_common::wire::{flag, kind, role};
+
+use crate::{
+    emit::count,
+    kernel::{Memory, Probed, TcpSock, Typed, current_owner, now_ns, setting},
+    socket::Socket,
+    sockets::{entry, forget, lookup, remember, remember_new, report, unknown},
+};
+
+/// Kernel numbers: <https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h>.
+const TCP_ESTABLISHED: i32 = 1;
+const TCP_SYN_SENT: i32 = 2;
+const TCP_SYN_RECV: i32 = 3;
+const TCP_CLOSE: i32 = 7;
+const TCP_LISTEN: i32 = 10;
+
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn state_tp_btf(ctx: BtfTracePointContext) -> i32 {
+    changed::<Typed>(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+fn state_raw(ctx: RawTracePointContext) -> i32 {
+    changed::<Probed>(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+#[inline(always)]
+fn changed<M: Memory>(sk: *const u8, old: i32, new: i32) {
+    if matters(old, new)
+        && let Some(sock) = TcpSock::<M>::new(sk)
+    {
+        handle(&sock, old, new);
+    }
+}
+
+/// Whether a change is worth a look at its socket: four of the ten of a connection are.
+#[inline(always)]
+pub(super) fn matters(old: i32, new: i32) -> bool {
+    match new {
+        TCP_SYN_SENT => setting!(owner_at_syn_sent) != 0,
+        TCP_CLOSE => old != TCP_CLOSE,
+        TCP_ESTABLISHED | TCP_LISTEN => true,
+        _ => false,
+    }
+}
+
+/// A change that matters.
+#[inline(always)]
+pub(super) fn handle<S: Socket>(sock: &S, old: i32, new: i32) {
+    match new {
+        TCP_SYN_SENT => connecting(sock),
+        TCP_ESTABLISHED => established(sock, old),
+        TCP_LISTEN => listening(sock, old),
+        _ => closed(sock, old),
+    }
+}
+
+/// In the context of the caller of `connect`, before the local port is chosen.
+#[inline(always)]
+pub(super) fn connecting<S: Socket>(sock: &S) {
+    let owner = current_owner(sock.netns());
+    remember(
+        sock.address(),
+        &entry(now_ns(), owner, 0, role::ACTIVE, flag::OWNER),
+    );
+}
+
+#[inline(always)]
+fn established<S: Socket>(sock: &S, old: i32) {
+    count!(opened);
+    // Once for all: reading the clock is among the dearest steps.
+    let at_ns = now_ns();
+    let port = sock.local_port();
+    if old == TCP_SYN_RECV {
+        let passive = entry(at_ns, unknown(sock.netns()).owner, port, role::PASSIVE, 0);
+        if remember_new(sock.address(), &passive) {
+            return report(sock, kind::OPENED, at_ns, &passive, old as u8);
+        }
+        // Known already: `accept` on another CPU took it from the queue, where it stands before it is established; or
+        // both ends connected at once (RFC 9293, figure 7), when it has no port yet. Else the entry is a left-over of
+        // another socket at this address.
+        let same = lookup(sock.address()).is_some_and(|known| {
+            known.role == role::PASSIVE || (known.role == role::ACTIVE && known.local_port == 0)
+        });
+        if !same {
+            remember(sock.address(), &passive);
+            return report(sock, kind::OPENED, at_ns, &passive, old as u8);
+        }
+    }
+    if let Some(known) = lookup(sock.address()) {
+        known.local_port = port;
+        return report(sock, kind::OPENED, at_ns, known, old as u8);
+    }
+    // Its SYN was older than the tracer, or the table was full.
+    count!(no_owner);
+    let found = entry(
+        at_ns,
+        unknown(sock.netns()).owner,
+        port,
+        role::ACTIVE,
+        flag::FOUND,
+    );
+    remember(sock.address(), &found);
+    report(sock, kind::OPENED, at_ns, &found, old as u8);
+}
+
+/// In the context of the caller of `listen`.
+#[inline(always)]
+fn listening<S: Socket>(sock: &S, old: i32) {
+    count!(listening);
+    let owner = current_owner(sock.netns());
+    let at_ns = now_ns();
+    let listener = entry(at_ns, owner, sock.local_port(), role::LISTENER, flag::OWNER);
+    remember(sock.address(), &listener);
+    report(sock, kind::LISTENING, at_ns, &listener, old as u8);
+}
+
+#[inline(always)]
+fn closed<S: Socket>(sock: &S, old: i32) {
+    let kind = match old {
+        TCP_SYN_SENT => {
+            count!(failed);
+            kind::FAILED
+        }
+        TCP_LISTEN => {
+            count!(unlistened);
+            kind::UNLISTENED
+        }
+        // The handshake of a child that nobody was told about.
+        TCP_SYN_RECV => return forget(sock.address()),
+        _ => {
+            count!(closed);
+            kind::CLOSED
+        }
+    };
+    let at_ns = now_ns();
+    match lookup(sock.address()) {
+        Some(known) => report(sock, kind, at_ns, known, old as u8),
+        None => report(sock, kind, at_ns, &unknown(sock.netns()), old as u8),
+    }
+    forget(sock.address());
+}

@@ -1,0 +1,43 @@
+//! What a program can tell of a socket: the seam between what happened and where it is read.
+
+/// A TCP socket that a program was called for.
+pub(crate) trait Socket {
+    /// Where the socket is in kernel memory: its name.
+    fn address(&self) -> u64;
+
+    /// `AF_INET` or `AF_INET6`.
+    fn family(&self) -> u16;
+
+    /// Inode of the network namespace; 0 when unknown.
+    fn netns(&self) -> u32;
+
+    /// Host byte order.
+    fn local_port(&self) -> u16;
+
+    /// Host byte order.
+    fn remote_port(&self) -> u16;
+
+    /// Local and remote address as two halves each, IPv4 as `::ffff:a.b.c.d`; network byte order in memory.
+    fn addresses(&self, family: u16) -> ([u64; 2], [u64; 2]);
+
+    /// Whether `error` means something.
+    fn has_error(&self) -> bool;
+
+    /// `sk_err`, a positive errno; of a connect that failed without one, `sk_err_soft`. 0 where it cannot be read.
+    fn error(&self, failed: bool) -> u32;
+
+    /// Whether `counters` means something.
+    fn is_counted(&self) -> bool;
+
+    /// The kernel's own counters.
+    fn counters(&self) -> Counters;
+}
+
+/// The kernel's own counters of one socket, as a record holds them.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) rtt_us: u32,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+    pub(crate) retransmits: u32,
+}

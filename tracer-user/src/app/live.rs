@@ -1,0 +1,166 @@
+//! Runs on the live kernel: open, start, pump until told to stop, finish.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::{AppError, Exit, Styles, feed::Feed, rules, show::Show};
+use crate::{
+    cli::{Btf, Capture, Probe, SnapshotMode, View},
+    clock,
+    loader::{
+        self, Options,
+        plan::{Probes, Snapshots},
+    },
+    pipeline::{CONNECTIONS_MAX, Pipeline},
+    record::{Limits, Recorder},
+    source::live::{Live, Pumped},
+};
+
+/// Shows `view` of what happens now.
+pub(super) fn run(
+    view: &View,
+    capture: &Capture,
+    duration: Option<Duration>,
+    styles: Styles,
+    quiet: bool,
+) -> Result<Exit, AppError> {
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let show = Show::new(view, terminal, styles, quiet);
+    let limits = Limits::default();
+    trace(show, capture, duration, capture.record.as_deref(), limits, quiet)
+}
+
+/// Saves what happens now, and shows nothing.
+pub(super) fn record(
+    file: &Path,
+    capture: &Capture,
+    duration: Option<Duration>,
+    max_bytes: Option<u64>,
+    styles: Styles,
+    quiet: bool,
+) -> Result<Exit, AppError> {
+    let limits = Limits {
+        bytes: max_bytes,
+        duration_ns: None,
+    };
+    trace(
+        Show::nothing(styles, quiet),
+        capture,
+        duration,
+        Some(file),
+        limits,
+        quiet,
+    )
+}
+
+/// What the loader is to do.
+pub(super) fn options(capture: &Capture) -> Options {
+    Options {
+        probes: match capture.probe {
+            Probe::Auto => Probes::Auto,
+            Probe::Fentry => Probes::Fentry,
+            Probe::Kprobe => Probes::Kprobe,
+            Probe::Tracepoint => Probes::Tracepoint,
+        },
+        snapshots: match capture.snapshot {
+            SnapshotMode::Auto => Snapshots::Auto,
+            SnapshotMode::Iterator => Snapshots::Iterator,
+            SnapshotMode::Procfs => Snapshots::Procfs,
+        },
+        btf: match &capture.btf {
+            Btf::Kernel => None,
+            Btf::None => Some(None),
+            Btf::File(path) => Some(Some(path.clone())),
+        },
+        ring_bytes: capture.ring_bytes,
+        sockets_max: capture.sockets_max,
+    }
+}
+
+fn trace(
+    show: Show,
+    capture: &Capture,
+    duration: Option<Duration>,
+    file: Option<&Path>,
+    limits: Limits,
+    quiet: bool,
+) -> Result<Exit, AppError> {
+    let rules = rules(capture.rules.as_ref())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(AppError::Signals)?;
+    }
+    let opened = loader::open(&options(capture))?;
+    let recorder = file.map(|path| Recorder::create(path, limits)).transpose()?;
+    let mut feed = Feed::new(Pipeline::new(&rules, CONNECTIONS_MAX), show, recorder);
+    let mut live = Live::start(opened, rules, capture.interval, stop, &mut |signal| {
+        feed.take(signal);
+    })?;
+    feed.check()?;
+    if !quiet && duration != Some(Duration::ZERO) {
+        announce(&feed, file, duration);
+    }
+    // A recording may be verified later.
+    let proves = feed.show.proves() || file.is_some();
+    if proves {
+        live.canary(&mut |signal| feed.take(signal))?;
+    }
+    let interrupted = pump(&mut live, &mut feed, duration)?;
+    if duration != Some(Duration::ZERO) || proves {
+        if proves && !interrupted {
+            live.canary(&mut |signal| feed.take(signal))?;
+        }
+        live.finish(&mut |signal| feed.take(signal))?;
+        feed.check()?;
+    }
+    feed.close()?;
+    let Feed { pipeline, show, .. } = &mut feed;
+    Ok(show.end(pipeline, interrupted)?)
+}
+
+/// Until the time is over, the recording is full, or somebody says stop; true for the last.
+fn pump(live: &mut Live, feed: &mut Feed, duration: Option<Duration>) -> Result<bool, AppError> {
+    let until_ns = duration.map(|duration| {
+        clock::boot_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+    });
+    while until_ns.is_none_or(|until_ns| clock::boot_ns() < until_ns) && !feed.full {
+        let pumped = live.pump(until_ns, &mut |signal| feed.take(signal))?;
+        feed.check()?;
+        if pumped == Pumped::Stopped {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Says on stderr that everything is attached and what was there has been seen.
+fn announce(feed: &Feed, file: Option<&Path>, duration: Option<Duration>) {
+    let session = feed.pipeline.session();
+    let backends: Vec<String> = session
+        .backends
+        .iter()
+        .map(|one| format!("{} {}", one.program, one.backend))
+        .collect();
+    let until = match duration {
+        Some(duration) => format!("for {duration:?}"),
+        None => "until Ctrl-C".to_owned(),
+    };
+    let saved = file
+        .map(|path| format!(", saved to {}", path.display()))
+        .unwrap_or_default();
+    let mut stderr = io::stderr().lock();
+    // stderr may be closed; there is nowhere left to say so.
+    let _unheard = writeln!(
+        stderr,
+        "-- tracing {} (Linux {}) {until}{saved}: {}",
+        crate::output::escape::Shown(&session.hostname),
+        crate::output::escape::Shown(&session.kernel),
+        backends.join(", ")
+    );
+}

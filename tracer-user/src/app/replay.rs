@@ -1,0 +1,39 @@
+//! Runs on a recording, as fast as it reads.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::{AppError, Exit, Styles, feed::Feed, rules, show::Show};
+use crate::{
+    cli::View,
+    pipeline::{CONNECTIONS_MAX, Pipeline},
+    record::Recording,
+};
+
+/// Shows `view` of what `file` holds. What comes before any damage is used; then the damage is the result.
+pub(super) fn run(
+    file: &Path,
+    view: &View,
+    rules_file: Option<&PathBuf>,
+    styles: Styles,
+    quiet: bool,
+) -> Result<Exit, AppError> {
+    let rules = rules(rules_file)?;
+    let mut recording = Recording::open(file)?;
+    let show = Show::new(view, false, styles, quiet);
+    let mut feed = Feed::new(Pipeline::new(&rules, CONNECTIONS_MAX), show, None);
+    let damage = loop {
+        match recording.next() {
+            Ok(Some(signal)) => feed.take(&signal),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+        feed.check()?;
+    };
+    let Feed { pipeline, show, .. } = &mut feed;
+    if damage.is_some() {
+        pipeline.cut_off();
+    }
+    let exit = show.end(pipeline, false)?;
+    damage.map_or(Ok(exit), |error| Err(error.into()))
+}

@@ -1,0 +1,139 @@
+//! Documents: a view's whole state as text, once or again and again; and verdicts.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+
+use super::{Kind, Show};
+use crate::{
+    app::Exit,
+    cli::{GraphFormat, TableFormat},
+    output::{
+        Frame, SinkError, count, dot, health,
+        json::{self, Layout},
+        table,
+    },
+    pipeline::Pipeline,
+    verify::{self, Scene, Verdict},
+};
+
+impl Show {
+    /// Writes the document as it is now.
+    /// What ended just now is part of the run.
+    pub(super) fn settle(&mut self, pipeline: &mut Pipeline) -> Result<(), SinkError> {
+        let mut result = Ok(());
+        pipeline.settle(&mut |happening| {
+            if result.is_ok() {
+                result = self.happening(happening);
+            }
+        });
+        result
+    }
+
+    pub(super) fn draw(&mut self, pipeline: &mut Pipeline) -> Result<(), SinkError> {
+        let paint = self.styles.out;
+        let out = &mut self.out;
+        let health = pipeline.health();
+        match &self.kind {
+            Kind::Graph {
+                format,
+                filter,
+                watch,
+                ..
+            } => {
+                let graph = filter.apply(&pipeline.graph());
+                if *watch == Some(true) {
+                    // Home, then clear to the end: no flicker.
+                    out.write_all(b"\x1b[H\x1b[J")?;
+                }
+                match format {
+                    GraphFormat::Table => table::write_graph(out, &graph, paint)?,
+                    GraphFormat::Dot => dot::write_graph(out, &graph, &pipeline.session().version)?,
+                    GraphFormat::Json if watch.is_some() => json::write_graph(out, &graph, Layout::Line)?,
+                    GraphFormat::Json => json::write_graph(out, &graph, Layout::Pretty)?,
+                }
+                if *watch == Some(true) {
+                    health::write_notes(out, &frame(pipeline, &health), paint)?;
+                }
+            }
+            Kind::Listeners(format, filter) => {
+                let mut rows = pipeline.listeners();
+                rows.retain(|row| filter.matches_listener(row));
+                match format {
+                    TableFormat::Table => table::write_listeners(out, &rows, paint)?,
+                    TableFormat::Json => json::write_listeners(out, &frame(pipeline, &health), &rows)?,
+                }
+            }
+            Kind::Connections(format, filter, counted) => {
+                let mut rows = pipeline.connections();
+                rows.retain(|row| filter.matches_connection(row));
+                match (format, counted) {
+                    (TableFormat::Table, true) => table::write_counts(out, &count::count(&rows), paint)?,
+                    (TableFormat::Table, false) => {
+                        table::write_connections(out, &frame(pipeline, &health), &rows, paint)?;
+                    }
+                    (TableFormat::Json, true) => {
+                        json::write_counts(out, &frame(pipeline, &health), &count::count(&rows))?;
+                    }
+                    (TableFormat::Json, false) => {
+                        json::write_connections(out, &frame(pipeline, &health), &rows)?;
+                    }
+                }
+            }
+            Kind::Components(format, filter) => {
+                let mut rows = pipeline.components();
+                rows.retain(|row| filter.matches_component(row));
+                match format {
+                    TableFormat::Table => table::write_components(out, &rows, paint)?,
+                    TableFormat::Json => json::write_components(out, &frame(pipeline, &health), &rows)?,
+                }
+            }
+            Kind::Nothing | Kind::Events { .. } | Kind::Verify { .. } => {}
+        }
+        Ok(out.flush()?)
+    }
+
+    /// Verdicts of the window.
+    pub(super) fn judge(&mut self, pipeline: &mut Pipeline) -> Result<Exit, SinkError> {
+        let Kind::Verify {
+            checks,
+            allow,
+            format,
+            window,
+        } = &mut self.kind
+        else {
+            return Ok(Exit::Ok);
+        };
+        let connections = pipeline.connections();
+        for row in &connections {
+            window.connection(row);
+        }
+        let components = pipeline.components();
+        let health = pipeline.health();
+        let scene = Scene {
+            window,
+            components: &components,
+            connections: &connections,
+            health: &health,
+            allow,
+        };
+        let report = verify::run(checks, &scene);
+        let frame = frame(pipeline, &health);
+        match format {
+            TableFormat::Table => table::write_verdicts(&mut self.out, &report, self.styles.out)?,
+            TableFormat::Json => json::write_verdicts(&mut self.out, &frame, &report)?,
+        }
+        Ok(match report.verdict() {
+            Verdict::Pass => Exit::Ok,
+            Verdict::Fail => Exit::Unmet,
+            Verdict::Inconclusive => Exit::Inconclusive,
+        })
+    }
+}
+
+pub(super) fn frame<'a>(pipeline: &'a Pipeline, health: &'a crate::graph::Health) -> Frame<'a> {
+    Frame {
+        hostname: &pipeline.session().hostname,
+        window_unix_ns: pipeline.window_unix_ns(),
+        health,
+    }
+}

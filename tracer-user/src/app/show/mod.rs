@@ -1,0 +1,289 @@
+//! A view while it runs: what it does with happenings, with the passing of time, and at the end.
+#![forbid(unsafe_code)]
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+mod draw;
+
+use draw::frame;
+
+use super::{Exit, Styles};
+use crate::{
+    cli::{self, EventsFormat, GraphFormat, TableFormat, View},
+    output::{EventSink, Loss, SinkError, compact::CompactEvents, filter::Filter, health, json::JsonEvents},
+    pipeline::Pipeline,
+    report::Happening,
+    signal::Signal,
+    verify::{Check, Window},
+};
+
+/// Between two drawings of a graph that is watched, of the run's own clock.
+const REDRAW_NS: u64 = 1_000_000_000;
+/// A stream that says nothing for this long says that it is alive.
+const HEARTBEAT_NS: u64 = 30_000_000_000;
+
+enum Kind {
+    Nothing,
+    Events {
+        sink: Box<dyn EventSink>,
+        filter: Filter,
+        /// Until the stream begins: what happened while the machine was scanned.
+        early: Option<Vec<Happening>>,
+        told_ns: u64,
+        lost: u64,
+    },
+    Graph {
+        format: GraphFormat,
+        filter: Filter,
+        /// Drawn again and again; on a terminal in place.
+        watch: Option<bool>,
+        drawn_ns: u64,
+    },
+    Listeners(TableFormat, Filter),
+    Connections(TableFormat, Filter, bool),
+    Components(TableFormat, Filter),
+    Verify {
+        checks: Vec<Check>,
+        allow: Vec<String>,
+        format: TableFormat,
+        window: Window,
+    },
+}
+
+/// A view and where it goes.
+pub(super) struct Show {
+    kind: Kind,
+    out: BufWriter<Stdout>,
+    styles: Styles,
+    quiet: bool,
+}
+
+impl Show {
+    pub(super) fn new(view: &View, terminal: bool, styles: Styles, quiet: bool) -> Self {
+        let events = |format: EventsFormat, filter: &Filter| Kind::Events {
+            sink: match format {
+                EventsFormat::Compact => Box::new(CompactEvents::new(styles.out)),
+                EventsFormat::Json => Box::new(JsonEvents::new()),
+            },
+            filter: filter.clone(),
+            early: Some(Vec::new()),
+            told_ns: 0,
+            lost: 0,
+        };
+        let graph = |format, filter: &Filter, watch| Kind::Graph {
+            format,
+            filter: filter.clone(),
+            watch,
+            drawn_ns: 0,
+        };
+        let kind = match view {
+            View::Default { filter } if terminal => graph(GraphFormat::Table, filter, Some(true)),
+            View::Default { filter } => events(EventsFormat::Compact, filter),
+            View::Events { format, filter } => events(*format, filter),
+            View::Graph {
+                format,
+                filter,
+                watch,
+            } => {
+                let in_place = terminal && *format == GraphFormat::Table;
+                graph(*format, filter, watch.then_some(in_place))
+            }
+            View::Listeners { format, filter } => Kind::Listeners(*format, filter.clone()),
+            View::Connections {
+                format,
+                filter,
+                count,
+            } => Kind::Connections(*format, filter.clone(), *count),
+            View::Components { format, filter } => Kind::Components(*format, filter.clone()),
+            View::Verify {
+                checks,
+                allow,
+                format,
+            } => Kind::Verify {
+                checks: checks
+                    .iter()
+                    .map(|check| match check {
+                        cli::Check::ApiserverEtcd => Check::ApiserverEtcd,
+                        cli::Check::EtcdClients => Check::EtcdClients,
+                    })
+                    .collect(),
+                allow: allow.clone(),
+                format: *format,
+                window: Window::default(),
+            },
+        };
+        Self {
+            kind,
+            out: BufWriter::with_capacity(1 << 16, io::stdout()),
+            styles,
+            quiet,
+        }
+    }
+
+    /// A view of nothing, for `record`.
+    pub(super) fn nothing(styles: Styles, quiet: bool) -> Self {
+        Self {
+            kind: Kind::Nothing,
+            out: BufWriter::new(io::stdout()),
+            styles,
+            quiet,
+        }
+    }
+
+    /// Whether [`happening`](Self::happening) does anything.
+    pub(super) const fn wants_happenings(&self) -> bool {
+        matches!(self.kind, Kind::Events { .. } | Kind::Verify { .. })
+    }
+
+    /// Whether the view concludes from absence, so that the run must prove that it sees.
+    pub(super) const fn proves(&self) -> bool {
+        matches!(self.kind, Kind::Verify { .. })
+    }
+
+    /// Something happened.
+    pub(super) fn happening(&mut self, happening: &Happening) -> Result<(), SinkError> {
+        match &mut self.kind {
+            Kind::Events {
+                sink, filter, early, ..
+            } if filter.matches_happening(happening) => match early {
+                Some(early) => early.push(happening.clone()),
+                None => sink.happening(&mut self.out, happening)?,
+            },
+            Kind::Verify { window, .. } => window.happening(happening),
+            Kind::Events { .. }
+            | Kind::Nothing
+            | Kind::Graph { .. }
+            | Kind::Listeners(..)
+            | Kind::Connections(..)
+            | Kind::Components(..) => {}
+        }
+        Ok(())
+    }
+
+    /// A signal has passed the pipeline.
+    pub(super) fn signal(&mut self, pipeline: &mut Pipeline, signal: &Signal<'_>) -> Result<(), SinkError> {
+        match signal {
+            Signal::SnapshotEnd { .. } => self.begin(pipeline),
+            Signal::Tick { .. } => self.round(pipeline),
+            Signal::Start(_)
+            | Signal::Record(_)
+            | Signal::SnapshotBegin { .. }
+            | Signal::Row(_)
+            | Signal::Remembered(_)
+            | Signal::Process(_)
+            | Signal::Counters(_)
+            | Signal::Degraded(_)
+            | Signal::Canary { .. } => Ok(()),
+        }
+    }
+
+    /// What was there has been seen: a stream begins.
+    fn begin(&mut self, pipeline: &Pipeline) -> Result<(), SinkError> {
+        let now_ns = pipeline.now_ns();
+        if let Kind::Events {
+            sink, early, told_ns, ..
+        } = &mut self.kind
+            && let Some(waiting) = early.take()
+        {
+            sink.start(&mut self.out, pipeline.session(), pipeline.unix_ns(now_ns))?;
+            for happening in &waiting {
+                sink.happening(&mut self.out, happening)?;
+            }
+            *told_ns = now_ns;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Time has passed.
+    fn round(&mut self, pipeline: &mut Pipeline) -> Result<(), SinkError> {
+        if reader_has_gone() {
+            return Err(SinkError::Closed);
+        }
+        let now_ns = pipeline.now_ns();
+        match &mut self.kind {
+            Kind::Events {
+                sink,
+                early: None,
+                told_ns,
+                lost,
+                ..
+            } => {
+                let health = pipeline.health();
+                let at_unix_ns = pipeline.unix_ns(now_ns);
+                if health.lost > *lost {
+                    let loss = Loss {
+                        count: health.lost - *lost,
+                        total: health.lost,
+                        place: "ring",
+                    };
+                    sink.lost(&mut self.out, &loss, at_unix_ns)?;
+                    *lost = health.lost;
+                }
+                if !self.out.buffer().is_empty() {
+                    *told_ns = now_ns;
+                } else if now_ns.saturating_sub(*told_ns) >= HEARTBEAT_NS {
+                    *told_ns = now_ns;
+                    sink.heartbeat(&mut self.out, &health, at_unix_ns)?;
+                }
+                self.out.flush()?;
+            }
+            Kind::Graph {
+                watch: Some(_),
+                drawn_ns,
+                ..
+            } if now_ns.saturating_sub(*drawn_ns) >= REDRAW_NS => {
+                *drawn_ns = now_ns;
+                self.draw(pipeline)?;
+            }
+            Kind::Events { .. }
+            | Kind::Nothing
+            | Kind::Graph { .. }
+            | Kind::Listeners(..)
+            | Kind::Connections(..)
+            | Kind::Components(..)
+            | Kind::Verify { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The run is over.
+    pub(super) fn end(&mut self, pipeline: &mut Pipeline, interrupted: bool) -> Result<Exit, SinkError> {
+        self.begin(pipeline)?;
+        self.settle(pipeline)?;
+        let exit = match &mut self.kind {
+            Kind::Events { sink, .. } => {
+                let at_unix_ns = pipeline.unix_ns(pipeline.now_ns());
+                sink.summary(&mut self.out, &pipeline.health(), at_unix_ns)?;
+                Exit::Ok
+            }
+            Kind::Verify { .. } if interrupted => Exit::Interrupted,
+            Kind::Verify { .. } => self.judge(pipeline)?,
+            Kind::Nothing => Exit::Ok,
+            Kind::Graph { .. } | Kind::Listeners(..) | Kind::Connections(..) | Kind::Components(..) => {
+                self.draw(pipeline)?;
+                Exit::Ok
+            }
+        };
+        self.out.flush()?;
+        if !self.quiet {
+            let health = pipeline.health();
+            let mut err = io::stderr().lock();
+            match health::write_notes(&mut err, &frame(pipeline, &health), self.styles.err) {
+                // stderr may be closed; the data has been written.
+                Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => {}
+            }
+        }
+        Ok(exit)
+    }
+}
+
+/// Whether nobody will read what is written next: noticed without writing, so that `| head` ends at once.
+fn reader_has_gone() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+    let polled = poll(&mut fds, Some(&Timespec::default()));
+    polled.is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR))
+}

@@ -1,0 +1,112 @@
+//! Who is it: claims with evidence about the owner of a socket, ranked; ambiguity is unknown, never a coin flip.
+//!
+//! To add a source of identity: one file here, one rank in [`Quality`].
+#![forbid(unsafe_code)]
+
+pub mod names;
+pub mod process;
+pub mod procfs;
+pub mod remote;
+pub mod rules;
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde::Serialize;
+
+/// Who an end of a connection is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Who {
+    /// A component the rules know: `kube-apiserver`, `etcd`, ...
+    Component {
+        /// Name from the rules.
+        name: String,
+        /// The part it plays here: of a single-binary distribution, `k3s-server(kubelet)`, or its subcommand,
+        /// `kubectl(proxy)`.
+        role: Option<String>,
+    },
+    /// Any other process, by the base name of its executable.
+    Process {
+        /// Base name, hostile: escape before showing.
+        name: String,
+    },
+    /// An address nobody on this machine claims.
+    External {
+        /// The address, without port.
+        address: std::net::IpAddr,
+        /// What usually serves the destination port; a guess.
+        guess: Option<String>,
+    },
+    /// Something on this machine that could not be named.
+    Unknown {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Who {
+    /// Name of the component, without its role; absent for everything else.
+    pub fn component(&self) -> Option<&str> {
+        match self {
+            Self::Component { name, .. } => Some(name),
+            Self::Process { .. } | Self::External { .. } | Self::Unknown { .. } => None,
+        }
+    }
+
+    /// What to show: `etcd`, `k3s-server(kubelet)`, `curl`, `10.0.0.9`, `unknown`. Hostile: escape before showing.
+    pub fn label(&self) -> Cow<'_, str> {
+        match self {
+            Self::Component {
+                name,
+                role: Some(role),
+            } => Cow::Owned(format!("{name}({role})")),
+            Self::Component { name, role: None } | Self::Process { name } => Cow::Borrowed(name),
+            Self::External { address, .. } => Cow::Owned(address.to_string()),
+            Self::Unknown { .. } => Cow::Borrowed("unknown"),
+        }
+    }
+}
+
+/// What a claim rests on, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Path of the executable, from exec or /proc.
+    Exe,
+    /// `argv[0]` or a subcommand.
+    Argv,
+    /// Name of the thread alone: anybody can set it.
+    Comm,
+    /// The owner of the listening socket the connection came in by.
+    Listener,
+    /// The usual server of a port: a guess.
+    Port,
+    /// Nothing but the address.
+    Address,
+}
+
+/// A claim with its evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    /// Who.
+    pub who: Who,
+    /// What it rests on.
+    pub quality: Quality,
+    /// The evidence itself, in words: `exe /usr/local/bin/etcd`. Hostile: escape before showing.
+    pub by: String,
+}
+
+/// A process as far as an output needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessRef {
+    /// Thread group id.
+    pub tgid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// cgroup v2 id; 0 when unknown.
+    pub cgroup_id: u64,
+    /// Name of the process (of its leader where known). Hostile: escape before showing.
+    pub comm: Arc<str>,
+    /// Path of the executable; absent when neither exec nor /proc told. Hostile.
+    pub exe: Option<Arc<str>>,
+}

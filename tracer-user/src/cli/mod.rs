@@ -1,0 +1,32 @@
+//! The command line: what the user typed, checked, as a [`Request`]. Nothing here touches the world.
+//!
+//! To add a flag: its group in `args.rs` or its command in `command.rs`, its value in `request.rs`, its line in the
+//! tests' table. To add a command: a variant in `command.rs`, its arm in `resolve.rs`.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+
+use clap::Parser as _;
+
+mod args;
+mod command;
+mod compat;
+mod request;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use self::{
+    args::{Probe, SnapshotMode},
+    command::{Check, EventsFormat, GraphFormat, TableFormat, command},
+    request::{Action, Btf, Capture, Request, View},
+};
+
+/// Reads a command line, the program's name first. The error holds its own text and exit code: 2 for a usage error,
+/// 0 for `--help` and `--version`.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let hints = compat::take_netstat_letters(&mut args);
+    resolve::resolve(command::Cli::try_parse_from(args)?, hints)
+}

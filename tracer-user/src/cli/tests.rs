@@ -1,0 +1,369 @@
+//! Command lines as tables of sentences.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::error::ErrorKind;
+
+use super::*;
+use crate::output::{
+    filter::{Conditions, Families, Filter},
+    style::Choice,
+};
+
+fn read(line: &str) -> Result<Request, clap::Error> {
+    parse(
+        std::iter::once("kcn-trace")
+            .chain(line.split_whitespace())
+            .map(OsString::from),
+    )
+}
+
+fn live(view: View, duration: Option<u64>) -> Action {
+    Action::Live {
+        view,
+        capture: Capture::default(),
+        duration: duration.map(Duration::from_secs),
+    }
+}
+
+fn with(edit: impl FnOnce(&mut Filter)) -> Filter {
+    let mut filter = Filter::default();
+    edit(&mut filter);
+    filter
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    command().debug_assert();
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn command_lines_are_understood() {
+    let all = Filter::default;
+    let table = TableFormat::Table;
+    let etcd = || Conditions {
+        components: vec!["etcd".to_owned()],
+        ..Conditions::default()
+    };
+    let cases: Vec<(&str, Action)> = vec![
+        ("", live(View::Default { filter: all() }, None)),
+        (
+            "--port 2379",
+            live(
+                View::Default {
+                    filter: with(|f| f.either.ports = vec![2379]),
+                },
+                None,
+            ),
+        ),
+        (
+            "events",
+            live(
+                View::Events {
+                    format: EventsFormat::Compact,
+                    filter: all(),
+                },
+                None,
+            ),
+        ),
+        (
+            "events -o json --from-port 1,2 --from-port 3 -6",
+            live(
+                View::Events {
+                    format: EventsFormat::Json,
+                    filter: with(|f| {
+                        f.from.ports = vec![1, 2, 3];
+                        f.families = Families { v4: false, v6: true };
+                    }),
+                },
+                None,
+            ),
+        ),
+        (
+            "graph",
+            live(
+                View::Graph {
+                    format: GraphFormat::Table,
+                    filter: all(),
+                    watch: false,
+                },
+                Some(10),
+            ),
+        ),
+        (
+            "graph --duration 5 -o dot",
+            live(
+                View::Graph {
+                    format: GraphFormat::Dot,
+                    filter: all(),
+                    watch: false,
+                },
+                Some(5),
+            ),
+        ),
+        (
+            "graph --duration 0 -o json --to-component etcd --from-pid 7",
+            live(
+                View::Graph {
+                    format: GraphFormat::Json,
+                    filter: with(|f| {
+                        f.to = etcd();
+                        f.from.pids = vec![7];
+                    }),
+                    watch: false,
+                },
+                Some(0),
+            ),
+        ),
+        (
+            "graph --watch",
+            live(
+                View::Graph {
+                    format: GraphFormat::Table,
+                    filter: all(),
+                    watch: true,
+                },
+                None,
+            ),
+        ),
+        (
+            "listeners etcd",
+            live(
+                View::Listeners {
+                    format: table,
+                    filter: with(|f| f.either = etcd()),
+                },
+                Some(0),
+            ),
+        ),
+        (
+            "listeners -nltp",
+            live(
+                View::Listeners {
+                    format: table,
+                    filter: all(),
+                },
+                Some(0),
+            ),
+        ),
+        (
+            "connections --to-port 2379 --count --netns 12",
+            live(
+                View::Connections {
+                    format: table,
+                    filter: with(|f| {
+                        f.to.ports = vec![2379];
+                        f.netns = vec![12];
+                    }),
+                    count: true,
+                },
+                Some(0),
+            ),
+        ),
+        (
+            "components -o json --process k3s",
+            live(
+                View::Components {
+                    format: TableFormat::Json,
+                    filter: with(|f| f.either.processes = vec!["k3s".to_owned()]),
+                },
+                Some(0),
+            ),
+        ),
+        (
+            "verify --duration 3 --allow backup,etcdctl",
+            live(
+                View::Verify {
+                    checks: vec![Check::ApiserverEtcd, Check::EtcdClients],
+                    allow: vec!["backup".to_owned(), "etcdctl".to_owned()],
+                    format: table,
+                },
+                Some(3),
+            ),
+        ),
+        (
+            "verify etcd-clients etcd-clients",
+            live(
+                View::Verify {
+                    checks: vec![Check::EtcdClients],
+                    allow: vec![],
+                    format: table,
+                },
+                Some(10),
+            ),
+        ),
+        (
+            "doctor -o json",
+            Action::Doctor {
+                format: TableFormat::Json,
+                capture: Capture::default(),
+            },
+        ),
+        (
+            "record -w f",
+            Action::Record {
+                file: "f".into(),
+                capture: Capture::default(),
+                duration: None,
+                max_bytes: Some(1 << 30),
+            },
+        ),
+        (
+            "record -w f --duration 1m --max-size 0",
+            Action::Record {
+                file: "f".into(),
+                capture: Capture::default(),
+                duration: Some(Duration::from_mins(1)),
+                max_bytes: None,
+            },
+        ),
+        (
+            "replay f graph -o json",
+            Action::Replay {
+                file: "f".into(),
+                view: View::Graph {
+                    format: GraphFormat::Json,
+                    filter: all(),
+                    watch: false,
+                },
+                rules: None,
+            },
+        ),
+        (
+            "replay f --rules r connections -anp",
+            Action::Replay {
+                file: "f".into(),
+                view: View::Connections {
+                    format: table,
+                    filter: all(),
+                    count: false,
+                },
+                rules: Some("r".into()),
+            },
+        ),
+        ("version", Action::Version),
+    ];
+    for (line, want) in cases {
+        let got = read(line).unwrap_or_else(|error| panic!("case: {line}: {error}"));
+        assert_eq!(got.action, want, "case: {line}");
+    }
+}
+
+#[test]
+fn capture_flags_count_before_and_after_the_command() {
+    let want = Capture {
+        probe: Probe::Tracepoint,
+        snapshot: SnapshotMode::Procfs,
+        btf: Btf::None,
+        ring_bytes: 65_536,
+        sockets_max: 1000,
+        interval: Duration::from_secs(1),
+        rules: Some("r".into()),
+        record: Some("f".into()),
+    };
+    let flags = "--probe tracepoint --snapshot procfs --btf none --ring-size 64K --max-sockets 1000 --interval 1s \
+        --rules r -w f";
+    for line in [
+        format!("{flags} events"),
+        format!("events {flags}"),
+        format!("{flags} events --interval 1s"),
+        flags.into(),
+    ] {
+        let Action::Live { capture, .. } = read(&line).unwrap().action else {
+            panic!("case: {line}")
+        };
+        assert_eq!(capture, want, "case: {line}");
+    }
+    let Action::Live { capture, .. } = read("--interval 1s events --interval 2s --btf ./none")
+        .unwrap()
+        .action
+    else {
+        panic!("not live")
+    };
+    assert_eq!(
+        (capture.interval, capture.btf),
+        (Duration::from_secs(2), Btf::File(PathBuf::from("./none")))
+    );
+}
+
+#[test]
+fn global_flags_work_anywhere() {
+    for (line, color, verbosity) in [
+        ("-vv --color always graph", Choice::Always, 2),
+        ("graph -q --color never", Choice::Never, -1),
+        ("replay f events -v", Choice::Auto, 1),
+    ] {
+        let request = read(line).unwrap();
+        assert_eq!(
+            (request.color, request.verbosity),
+            (color, verbosity),
+            "case: {line}"
+        );
+    }
+    assert_eq!(read("listeners -nltp").unwrap().hints.len(), 1);
+}
+
+#[test]
+fn wrong_usage_exits_2_and_says_what_to_do() {
+    let cases = [
+        ("what", "unrecognized subcommand"),
+        ("graph -o svg", "possible values: table, dot, json"),
+        ("events --port 0", "1..=65535"),
+        ("events --port http", "--port"),
+        ("graph --from-port 1", "--from-port"),
+        ("listeners --to-port 1", "--to-port"),
+        ("listeners -n", "-n"),
+        ("listeners --interval 1s", "--interval"),
+        ("--interval 1s listeners", "before the command"),
+        ("--ring-size 8M doctor", "before the command"),
+        ("--probe kprobe replay f graph", "before the command"),
+        ("-w f record -w f", "record -w"),
+        ("--port 1 graph", "after the command"),
+        ("events --ring-size 5000", "use 4K or 8K"),
+        ("events --interval 0", "at least 1ms"),
+        ("events --interval soon", "500ms"),
+        ("record", "--record <FILE>"),
+        ("record -w f --duration 0", "at least 1ms"),
+        ("replay f", "subcommand"),
+        ("replay f doctor", "doctor"),
+        ("verify apiserver-etcd --allow x", "etcd-clients"),
+        ("verify nobody", "possible values: apiserver-etcd, etcd-clients"),
+        ("events --not", "--not"),
+        ("-v -q events", "cannot be used with"),
+    ];
+    for (line, says) in cases {
+        let error = read(line).expect_err(line);
+        assert_eq!(error.exit_code(), 2, "case: {line}");
+        assert!(error.to_string().contains(says), "case: {line}: {error}");
+    }
+}
+
+#[test]
+fn help_lists_only_what_exists() {
+    let error = read("--help").expect_err("help is not a request");
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::DisplayHelp, 0));
+    let help = error.to_string();
+    for word in [
+        "events",
+        "graph",
+        "verify",
+        "doctor",
+        "replay",
+        "Exit codes",
+        "Examples",
+        "--ring-size",
+        "--to-port",
+    ] {
+        assert!(help.contains(word), "{word}");
+    }
+    for word in ["serve", "mermaid", "--netns", "--namespace", "explain", "-nltp "] {
+        assert!(!help.contains(&format!("  {word}")), "{word}");
+    }
+    assert_eq!(
+        read("--version")
+            .expect_err("version is not a request")
+            .exit_code(),
+        0
+    );
+}

@@ -1,0 +1,287 @@
+//! From a choice of backends to attached programs: open, set globals, load, attach.
+
+use std::{
+    io::Read,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
+    programs::{Iter, Program, ProgramError},
+};
+use tracer_common::{
+    counters::Counters,
+    maps::{COUNTERS, RECORDS, SOCKETS, SocketEntry},
+    settings::{SETTINGS, Settings},
+    wire::SocketRecord,
+};
+
+use super::{
+    pod::{CountersPod, SettingsPod},
+    probes::{self, Hook, Probe},
+    sys,
+};
+
+/// The object file, built by build.rs.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+/// Why nothing can be observed. Exit code 4.
+#[derive(Debug, thiserror::Error)]
+pub enum AttachError {
+    /// The kernel's own type information cannot be read.
+    #[error("cannot read the kernel's type information (BTF): {0}")]
+    Btf(#[source] aya::BtfError),
+    /// The object was refused as a whole: a map could not be made.
+    #[error("cannot create the maps: {0}")]
+    Maps(#[source] Box<aya::EbpfError>),
+    /// A map or program that must be in the object is not.
+    #[error("the embedded programs have no {0}; this is a bug of the build")]
+    Missing(&'static str),
+    /// A map exists but cannot be used.
+    #[error("cannot use the map {name}: {source}")]
+    Map {
+        /// Its name.
+        name: &'static str,
+        /// What the kernel or the library said.
+        source: MapError,
+    },
+    /// A program was refused by the verifier, or its hook is not there.
+    #[error("cannot attach {program} to {hook}: {}", super::reason(.source))]
+    Program {
+        /// Name in the object.
+        program: &'static str,
+        /// Kernel function or tracepoint.
+        hook: &'static str,
+        /// What the kernel or the library said.
+        source: Box<ProgramError>,
+    },
+}
+
+/// What to attach and how large the maps are.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Programs, in the order in which they are attached.
+    pub probes: Vec<Probe>,
+    /// Offsets and switches.
+    pub settings: Settings,
+    /// Size of the ring in bytes, a power of two and at least a page.
+    pub ring_bytes: u32,
+    /// Room of the socket table, entries.
+    pub sockets_max: u32,
+}
+
+/// Attached programs. Everything is detached and freed by the kernel when this goes, or when the process ends in any
+/// way: nothing is pinned.
+pub struct Attached {
+    records: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, CountersPod>,
+    sockets: MapData,
+    iterates: bool,
+    /// Socket records that fit the ring, with their headers of 8 bytes.
+    drain_max: u64,
+    ebpf: Ebpf,
+}
+
+impl Attached {
+    /// Loads and attaches what `request` names.
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing stays attached.
+    pub fn new(request: &Request, btf: Option<&Btf>) -> Result<Self, AttachError> {
+        let settings = SettingsPod(request.settings);
+        let mut ebpf = EbpfLoader::new()
+            .btf(btf)
+            .override_global(SETTINGS, &settings, true)
+            .map_max_entries(RECORDS, request.ring_bytes)
+            .map_max_entries(SOCKETS, request.sockets_max)
+            .load(OBJECT)
+            .map_err(|source| AttachError::Maps(Box::new(source)))?;
+        // All are verified before the first is attached, so that they come to be in force within microseconds.
+        for step in [load, attach] {
+            for probe in &request.probes {
+                step(&mut ebpf, probe, btf).map_err(|source| AttachError::Program {
+                    program: probe.program,
+                    hook: probe.hook_name,
+                    source: Box::new(source),
+                })?;
+            }
+        }
+        let iterates = request.probes.iter().any(|probe| probe.hook == Hook::Iterator);
+        let usable = |name| move |source| AttachError::Map { name, source };
+        let records = RingBuf::try_from(take(&mut ebpf, RECORDS)?).map_err(usable(RECORDS))?;
+        let counters = PerCpuArray::try_from(take(&mut ebpf, COUNTERS)?).map_err(usable(COUNTERS))?;
+        let Map::HashMap(sockets) = take(&mut ebpf, SOCKETS)? else {
+            return Err(AttachError::Missing(SOCKETS));
+        };
+        let drain_max = u64::from(request.ring_bytes) / (size_of::<SocketRecord>() as u64 + 8);
+        Ok(Self {
+            records,
+            counters,
+            sockets,
+            iterates,
+            drain_max: drain_max.max(1),
+            ebpf,
+        })
+    }
+
+    /// Passes the records that wait in the ring to `each`; returns how many there were. At most one ring full, so that a
+    /// storm of records cannot keep the caller here.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8])) -> u64 {
+        let mut count = 0;
+        while count < self.drain_max
+            && let Some(record) = self.records.next()
+        {
+            each(&record);
+            count += 1;
+        }
+        count
+    }
+
+    /// Becomes readable when the ring fills past its threshold.
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.records.as_fd()
+    }
+
+    /// The counters, summed over CPUs.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn counters(&self) -> Result<Counters, AttachError> {
+        let values = self.counters.get(&0, 0).map_err(|source| AttachError::Map {
+            name: COUNTERS,
+            source,
+        })?;
+        let mut sum = Counters::default();
+        for CountersPod(one) in values.iter() {
+            sum.add(one);
+        }
+        Ok(sum)
+    }
+
+    /// Whether [`snapshot`](Self::snapshot) is there.
+    pub const fn iterates(&self) -> bool {
+        self.iterates
+    }
+
+    /// One pass over all sockets: `SocketRecord`s of kind SEEN, one after another, appended to `rows`.
+    ///
+    /// # Errors
+    /// When the iterator cannot be made or read.
+    pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<(), AttachError> {
+        let failed = |source: ProgramError| AttachError::Program {
+            program: "snapshot_iter",
+            hook: "task_file",
+            source: Box::new(source),
+        };
+        let program = self
+            .ebpf
+            .program_mut("snapshot_iter")
+            .ok_or(AttachError::Missing("snapshot_iter"))?;
+        let iterator: &mut Iter = program.try_into().map_err(failed)?;
+        let link = iterator.attach().map_err(failed)?;
+        let link = iterator.take_link(link).map_err(failed)?;
+        let mut file = link
+            .into_file()
+            .map_err(|error| failed(ProgramError::IOError(std::io::Error::other(error))))?;
+        file.read_to_end(rows)
+            .map_err(|error| failed(ProgramError::IOError(error)))?;
+        Ok(())
+    }
+
+    /// The first snapshot is over: what was needed only until then goes.
+    ///
+    /// # Errors
+    /// When a program cannot be unloaded.
+    pub fn started(&mut self) -> Result<(), AttachError> {
+        for probe in [probes::CLOSING_TP_BTF, probes::CLOSING_RAW].concat() {
+            let Some(program) = self.ebpf.program_mut(probe.program) else {
+                continue;
+            };
+            let gone = if let Program::BtfTracePoint(program) = program {
+                program.unload()
+            } else if let Program::RawTracePoint(program) = program {
+                program.unload()
+            } else {
+                Ok(())
+            };
+            match gone {
+                // Of the two only one is loaded.
+                Ok(()) | Err(ProgramError::NotLoaded) => {}
+                Err(source) => {
+                    return Err(AttachError::Program {
+                        program: probe.program,
+                        hook: probe.hook_name,
+                        source: Box::new(source),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every entry of the socket table: address and entry.
+    ///
+    /// # Errors
+    /// When the kernel refuses the walk.
+    pub fn remembered(&self, mut each: impl FnMut(u64, SocketEntry)) -> Result<(), AttachError> {
+        let read = sys::read_batches(
+            self.sockets.fd().as_fd(),
+            |address, raw: &[u8; size_of::<SocketEntry>()]| {
+                if let Ok(entry) = zerocopy::FromBytes::read_from_bytes(raw.as_slice()) {
+                    each(address, entry);
+                }
+            },
+        );
+        read.map_err(|error| AttachError::Map {
+            name: SOCKETS,
+            source: MapError::IoError(error),
+        })
+    }
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, AttachError> {
+    ebpf.take_map(name).ok_or(AttachError::Missing(name))
+}
+
+/// Has one program verified.
+fn load(ebpf: &mut Ebpf, probe: &Probe, btf: Option<&Btf>) -> Result<(), ProgramError> {
+    let typed = || {
+        btf.ok_or(ProgramError::Btf(aya::BtfError::UnknownBtfTypeName {
+            type_name: probe.hook_name.to_owned(),
+        }))
+    };
+    let name = probe.hook_name;
+    match (probe.hook, program(ebpf, probe)?) {
+        (Hook::TpBtf, Program::BtfTracePoint(program)) => program.load(name, typed()?),
+        (Hook::RawTracepoint, Program::RawTracePoint(program)) => program.load(),
+        (Hook::Fentry, Program::FEntry(program)) => program.load(name, typed()?),
+        (Hook::Fexit, Program::FExit(program)) => program.load(name, typed()?),
+        (Hook::Kprobe, Program::KProbe(program)) => program.load(),
+        (Hook::Tracepoint, Program::TracePoint(program)) => program.load(),
+        (Hook::Iterator, Program::Iter(program)) => program.load(name, typed()?),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// Attaches one loaded program; an iterator is attached anew for every pass.
+fn attach(ebpf: &mut Ebpf, probe: &Probe, _btf: Option<&Btf>) -> Result<(), ProgramError> {
+    let name = probe.hook_name;
+    match (probe.hook, program(ebpf, probe)?) {
+        (Hook::TpBtf, Program::BtfTracePoint(program)) => program.attach().map(drop),
+        (Hook::RawTracepoint, Program::RawTracePoint(program)) => program.attach(name).map(drop),
+        (Hook::Fentry, Program::FEntry(program)) => program.attach().map(drop),
+        (Hook::Fexit, Program::FExit(program)) => program.attach().map(drop),
+        (Hook::Kprobe, Program::KProbe(program)) => program.attach(name, 0).map(drop),
+        (Hook::Tracepoint, Program::TracePoint(program)) => program.attach("sock", name).map(drop),
+        (Hook::Iterator, Program::Iter(_)) => Ok(()),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, probe: &Probe) -> Result<&'a mut Program, ProgramError> {
+    ebpf.program_mut(probe.program)
+        .ok_or_else(|| ProgramError::InvalidName {
+            name: probe.program.to_owned(),
+        })
+}

@@ -1,0 +1,240 @@
+//! Opens the kernel: facts, trials, plan, offsets, attached programs; or says why nothing can be observed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use aya::Btf as Types;
+use rustix::{fs::stat, process::getpid};
+
+use super::{
+    attach::{AttachError, Attached, Request},
+    btf::{Btf, VMLINUX},
+    features::{Facts, Roots, Trials, TypeFacts, try_bpf},
+    offsets::{self, OffsetError},
+    plan::{Accept, Connect, Plan, PlanError, Probes, Process, Snapshot, Snapshots, State, plan},
+    probes,
+    sockdiag::{self, SockDiagError},
+    sys,
+    tracepoint_format::{self, FormatError},
+};
+use crate::{
+    clock,
+    signal::{Degraded, Session},
+};
+
+/// Why nothing can be observed, or no longer. Exit code 4.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No choice of backends works here.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// This kernel's structs are not what the programs read.
+    #[error(transparent)]
+    Offsets(#[from] OffsetError),
+    /// The classic tracepoint's record is not what the program reads.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A map or program was refused, or cannot be read any more.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The list of all sockets cannot be read.
+    #[error(transparent)]
+    Snapshot(#[from] SockDiagError),
+    /// Waiting for records failed.
+    #[error("cannot wait for records: {0}")]
+    Wait(#[source] std::io::Error),
+}
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `--probe`.
+    pub probes: Probes,
+    /// `--snapshot`.
+    pub snapshots: Snapshots,
+    /// `--btf`: where to read type information instead of the kernel's own; `Some(None)` for none.
+    pub btf: Option<Option<PathBuf>>,
+    /// `--ring-size`, bytes.
+    pub ring_bytes: u32,
+    /// `--max-sockets`, entries.
+    pub sockets_max: u32,
+}
+
+/// An opened kernel.
+pub struct Opened {
+    /// The programs.
+    pub attached: Attached,
+    /// Facts about the run.
+    pub session: Session,
+    /// What does not work as well as it could.
+    pub degraded: Vec<Degraded>,
+    /// /proc shows the same pids as the programs tell. Without that it would lend names to strangers, and lists of
+    /// file tables are not of all processes.
+    pub same_pids: bool,
+    cgroup2: Option<PathBuf>,
+}
+
+impl Opened {
+    /// Appends one row for every socket to `rows`; says whether it could see them all.
+    ///
+    /// # Errors
+    /// When neither the iterator nor /proc can be read.
+    pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<bool, LoadError> {
+        if self.attached.iterates() {
+            self.attached.snapshot(rows)?;
+            return Ok(self.same_pids);
+        }
+        let listed = sockdiag::list(
+            Path::new("/proc"),
+            self.cgroup2.as_deref(),
+            clock::boot_ns(),
+            rows,
+        )?;
+        Ok(listed.complete && self.same_pids)
+    }
+}
+
+/// What this kernel can do, and what would be chosen: all that `doctor` shows, without attaching anything.
+pub struct Survey {
+    /// Facts.
+    pub facts: Facts,
+    /// The choice, or why there is none.
+    pub plan: Result<Plan, PlanError>,
+    btf: Option<Btf>,
+}
+
+/// Looks at the kernel.
+pub fn survey(options: &Options) -> Survey {
+    let btf = match &options.btf {
+        Some(None) => Err("--btf none was given".to_owned()),
+        Some(Some(path)) => Btf::read(path).map_err(|error| error.to_string()),
+        None => Btf::read(Path::new(VMLINUX)).map_err(|error| error.to_string()),
+    };
+    let fentry_refused = btf.as_ref().ok().and_then(|btf| {
+        let function = btf.function("tcp_connect")?;
+        sys::try_fentry(function).err().map(|error| error.to_string())
+    });
+    let trials = Trials {
+        bpf: try_bpf(),
+        fentry_refused,
+    };
+    let types = btf.as_ref().map(TypeFacts::of).map_err(String::clone);
+    let facts = Facts::gather(&Roots::default(), &trials, types);
+    let plan = plan(&facts, options.probes, options.snapshots);
+    Survey {
+        facts,
+        plan,
+        btf: btf.ok(),
+    }
+}
+
+/// Attaches the best programs that `options` and the kernel allow.
+///
+/// # Errors
+/// [`LoadError`]; nothing stays attached.
+pub fn open(options: &Options) -> Result<Opened, LoadError> {
+    let Survey { facts, plan, btf } = survey(options);
+    let plan = plan?;
+    tracing::debug!(?facts, "kernel");
+    for choice in plan.backends() {
+        let (program, backend, why) = (&choice.program, &choice.backend, &choice.why);
+        tracing::info!(program, backend, why, "chosen");
+    }
+    let mut settings = tracer_common::settings::Settings::UNSET;
+    if let Some(btf) = &btf {
+        settings = offsets::resolve(btf)?.settings;
+    }
+    if plan.state.backend == State::Tracepoint
+        && let Some(tracefs) = &facts.tracefs
+    {
+        tracepoint_format::resolve(tracefs, &mut settings)?;
+    }
+    settings.owner_at_syn_sent = u32::from(plan.connect.backend == Connect::State);
+    settings.wake_bytes = options.ring_bytes / 2;
+    let types = match (&options.btf, &btf) {
+        (_, None) => None,
+        (Some(Some(path)), _) => Types::parse_file(path, aya::Endianness::default()).ok(),
+        _ => Some(Types::from_sys_fs().map_err(AttachError::Btf)?),
+    };
+    let request = Request {
+        probes: probes_of(&plan),
+        settings,
+        ring_bytes: options.ring_bytes,
+        sockets_max: options.sockets_max,
+    };
+    let attached = Attached::new(&request, types.as_ref())?;
+    let programs = request.probes.len();
+    tracing::info!(programs, ring_bytes = options.ring_bytes, "attached");
+    drop(types);
+    drop(btf);
+    sys::release_memory();
+    let session = session(&facts, &plan, options);
+    Ok(Opened {
+        attached,
+        session,
+        degraded: plan.degraded,
+        same_pids: !facts.initial_pid_ns.is_no(),
+        cgroup2: facts.cgroup2,
+    })
+}
+
+/// The programs of a plan, in the order of attaching. State after those that find owners: once it tells of a socket, its
+/// owner can be told too. Closing after state, which removes what closing has remembered.
+fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
+    let connect: &[_] = match plan.connect.backend {
+        Connect::Fentry => probes::CONNECT_FENTRY,
+        Connect::Kprobe => probes::CONNECT_KPROBE,
+        Connect::State => &[],
+    };
+    let accept: &[_] = match plan.accept.backend {
+        Accept::Fexit2 => probes::ACCEPT_FEXIT_2,
+        Accept::Fexit4 => probes::ACCEPT_FEXIT_4,
+        Accept::Kretprobe => probes::ACCEPT_KRETPROBE,
+        Accept::Listener => &[],
+    };
+    let process: &[_] = match plan.process.backend {
+        Process::TpBtf => probes::PROCESS_TP_BTF,
+        Process::RawTracepoint => probes::PROCESS_RAW,
+        Process::None => &[],
+    };
+    let (state, closing): (&[_], &[_]) = match plan.state.backend {
+        State::TpBtf => (probes::STATE_TP_BTF, probes::CLOSING_TP_BTF),
+        State::RawTracepoint => (probes::STATE_RAW, probes::CLOSING_RAW),
+        State::Tracepoint => (probes::STATE_TRACEPOINT, &[]),
+    };
+    let snapshot: &[_] = match plan.snapshot.backend {
+        Snapshot::Iterator => probes::SNAPSHOT_ITERATOR,
+        Snapshot::Procfs => &[],
+    };
+    [process, connect, accept, state, closing, snapshot].concat()
+}
+
+fn session(facts: &Facts, plan: &Plan, options: &Options) -> Session {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let inode = |path: &str| {
+        stat(path)
+            .ok()
+            .and_then(|stat| u32::try_from(stat.st_ino).ok())
+            .unwrap_or_default()
+    };
+    Session {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hostname: text("/proc/sys/kernel/hostname"),
+        boot_id: text("/proc/sys/kernel/random/boot_id"),
+        kernel: facts.release.clone(),
+        wall_offset_ns: clock::wall_offset_ns(),
+        attached_ns: clock::boot_ns(),
+        self_tgid: getpid().as_raw_nonzero().get().cast_unsigned(),
+        self_netns: inode("/proc/self/ns/net"),
+        // pid 1 may be hidden: then the tracer's own namespace is what `host` means.
+        host_netns: Some(inode("/proc/1/ns/net"))
+            .filter(|netns| *netns != 0)
+            .unwrap_or_else(|| inode("/proc/self/ns/net")),
+        netns_names: Vec::new(),
+        backends: plan.backends(),
+        ring_bytes: options.ring_bytes,
+        sockets_max: options.sockets_max,
+    }
+}

@@ -1,0 +1,19 @@
+//! The promise aya asks for before it copies our structs to and from the kernel.
+
+use tracer_common::{counters::Counters, settings::Settings};
+
+/// [`Settings`] as a global.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SettingsPod(pub(super) Settings);
+
+// SAFETY: repr(C) and nothing but u32, without padding (proven by assert_layout!).
+unsafe impl aya::Pod for SettingsPod {}
+
+/// [`Counters`] as a map value.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountersPod(pub(super) Counters);
+
+// SAFETY: repr(C) and nothing but u64, without padding (proven by assert_layout!).
+unsafe impl aya::Pod for CountersPod {}

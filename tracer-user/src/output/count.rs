@@ -1,0 +1,65 @@
+//! `connections --count`: established connections by who connects to whom on which port, each counted once.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use crate::{
+    attribute::Who,
+    report::{ConnectionRow, Party},
+};
+
+/// One row of `connections --count`. Names are not escaped yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CountRow {
+    /// Component or process that connects, or its address.
+    pub source: String,
+    /// Component or process that accepts, or its address; not its port.
+    pub destination: String,
+    /// Port it accepts on.
+    pub port: u16,
+    /// Network namespace of the end that connects, or of the other where only that was seen; 0 when unknown.
+    pub netns: u32,
+    /// How many.
+    pub count: u64,
+}
+
+/// Counts `rows`: most first, then by names.
+pub fn count(rows: &[ConnectionRow]) -> Vec<CountRow> {
+    let mut counts: BTreeMap<(String, String, u16, u32), u64> = BTreeMap::new();
+    for ConnectionRow {
+        source, destination, ..
+    } in rows
+    {
+        let netns = if source.netns == 0 {
+            destination.netns
+        } else {
+            source.netns
+        };
+        *counts
+            .entry((key(source), key(destination), destination.address.port(), netns))
+            .or_default() += 1;
+    }
+    let mut counts: Vec<CountRow> = counts
+        .into_iter()
+        .map(|((source, destination, port, netns), count)| CountRow {
+            source,
+            destination,
+            port,
+            netns,
+            count,
+        })
+        .collect();
+    counts.sort_by_key(|row| Reverse(row.count));
+    counts
+}
+
+/// Ends of the same name are counted together; external and unknown ones by address.
+fn key(party: &Party) -> String {
+    match &party.claim.who {
+        Who::Component { name, role: None } | Who::Process { name } => name.clone(),
+        Who::Component {
+            name,
+            role: Some(role),
+        } => format!("{name}({role})"),
+        Who::External { .. } | Who::Unknown { .. } => party.address.ip().to_string(),
+    }
+}

@@ -1,0 +1,133 @@
+//! What a condition asks of one end, for everything that can be one.
+
+use std::net::SocketAddr;
+
+use crate::{
+    attribute::Who,
+    graph::Node,
+    report::{Party, ProcessRef},
+};
+
+/// Length of the kernel's task name without its NUL: a longer wanted name is compared cut.
+const COMM_BYTES: usize = 15;
+
+/// Something a condition can be asked of.
+pub(super) trait End {
+    /// Whether it has the port.
+    fn has_port(&self, port: u16) -> bool;
+    /// Whether it is the component, plays the role, or is guessed to be it.
+    fn is_component(&self, name: &str) -> bool;
+    /// Whether a process of it has the name, base name or path.
+    fn is_process(&self, name: &str) -> bool;
+    /// Whether a process of it has the id.
+    fn has_pid(&self, pid: u32) -> bool;
+}
+
+/// Who holds a socket.
+pub(super) struct Holder<'a> {
+    pub(super) who: &'a Who,
+    pub(super) process: Option<&'a ProcessRef>,
+    pub(super) listening: &'a [SocketAddr],
+}
+
+impl End for Holder<'_> {
+    fn has_port(&self, port: u16) -> bool {
+        self.listening.iter().any(|at| at.port() == port)
+    }
+    fn is_component(&self, name: &str) -> bool {
+        is_component(self.who, name)
+    }
+    fn is_process(&self, name: &str) -> bool {
+        is_process(self.who, name) || self.process.is_some_and(|process| runs(process, name))
+    }
+    fn has_pid(&self, pid: u32) -> bool {
+        self.process.is_some_and(|process| process.tgid == pid)
+    }
+}
+
+impl Party {
+    fn holder(&self) -> Holder<'_> {
+        Holder {
+            who: &self.claim.who,
+            process: self.process.as_ref(),
+            listening: &[],
+        }
+    }
+}
+
+impl End for Party {
+    fn has_port(&self, port: u16) -> bool {
+        self.address.port() == port
+    }
+    fn is_component(&self, name: &str) -> bool {
+        self.holder().is_component(name)
+    }
+    fn is_process(&self, name: &str) -> bool {
+        self.holder().is_process(name)
+    }
+    fn has_pid(&self, pid: u32) -> bool {
+        self.holder().has_pid(pid)
+    }
+}
+
+/// A node as one end of an edge, or alone.
+pub(super) struct GraphEnd<'a> {
+    pub(super) node: &'a Node,
+    /// The edge's port for its destination; empty for a source, whose ports a graph does not keep.
+    pub(super) ports: &'a [u16],
+}
+
+impl End for GraphEnd<'_> {
+    fn has_port(&self, port: u16) -> bool {
+        self.ports.contains(&port)
+    }
+    fn is_component(&self, name: &str) -> bool {
+        is_component(&self.node.claim.who, name)
+            || self
+                .node
+                .component
+                .as_deref()
+                .is_some_and(|component| component.eq_ignore_ascii_case(name))
+    }
+    fn is_process(&self, name: &str) -> bool {
+        is_process(&self.node.claim.who, name) || self.node.label == name && self.node.process_count > 0
+    }
+    fn has_pid(&self, pid: u32) -> bool {
+        self.node.pids.contains(&pid)
+    }
+}
+
+fn is_component(who: &Who, wanted: &str) -> bool {
+    match who {
+        Who::Component { name, role } => {
+            name.eq_ignore_ascii_case(wanted)
+                || role.as_deref().is_some_and(|role| {
+                    role.eq_ignore_ascii_case(wanted)
+                        || wanted
+                            .strip_prefix(name.as_str())
+                            .and_then(|rest| rest.strip_prefix('(')?.strip_suffix(')'))
+                            .is_some_and(|rest| rest.eq_ignore_ascii_case(role))
+                })
+        }
+        Who::External { guess, .. } => guess
+            .as_deref()
+            .is_some_and(|guess| guess.eq_ignore_ascii_case(wanted)),
+        Who::Process { .. } | Who::Unknown { .. } => false,
+    }
+}
+
+fn is_process(who: &Who, wanted: &str) -> bool {
+    match who {
+        Who::Process { name } => name == wanted,
+        Who::Component { .. } | Who::External { .. } | Who::Unknown { .. } => false,
+    }
+}
+
+fn runs(process: &ProcessRef, wanted: &str) -> bool {
+    let comm: &str = &process.comm;
+    let cut = comm.len() == COMM_BYTES && wanted.starts_with(comm);
+    match process.exe.as_deref() {
+        Some(exe) => comm == wanted || exe == wanted || exe.rsplit('/').next() == Some(wanted),
+        None => comm == wanted || cut,
+    }
+}

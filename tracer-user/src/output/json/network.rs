@@ -1,0 +1,83 @@
+//! What a connection is apart from its ends: `network` and `stats`.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::Text;
+use crate::{
+    event::{Counters, TcpState},
+    report::Party,
+};
+
+/// `network`.
+#[derive(Serialize)]
+pub(super) struct Network {
+    transport: &'static str,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns: Option<Text<u32>>,
+    connection: Connection,
+}
+
+#[derive(Serialize)]
+struct Connection {
+    state: &'static str,
+}
+
+impl Network {
+    /// `netns` 0 is unknown.
+    pub(super) fn new(destination: &Party, netns: u32, state: TcpState) -> Self {
+        // After IPv4-mapped addresses have become IPv4.
+        let r#type = match destination.address.ip() {
+            IpAddr::V4(_) => "ipv4",
+            IpAddr::V6(_) => "ipv6",
+        };
+        let connection = Connection { state: state.name() };
+        Self {
+            transport: "tcp",
+            r#type,
+            netns: (netns != 0).then_some(Text(netns)),
+            connection,
+        }
+    }
+}
+
+/// The namespace of a record: that of the end that connected where its socket was seen, else of the other.
+pub(super) const fn shared_netns(source: &Party, destination: &Party) -> u32 {
+    if source.netns == 0 {
+        destination.netns
+    } else {
+        source.netns
+    }
+}
+
+/// `stats`: counters as the source sees them.
+#[derive(Serialize)]
+pub(super) struct Stats {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ns: Option<Text<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtt_us: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retransmits: Option<u32>,
+}
+
+impl Stats {
+    /// Absent when nothing is known. A round-trip time of 0 is a socket that has not measured yet.
+    pub(super) fn of(counters: Option<Counters>, duration_ns: Option<u64>) -> Option<Self> {
+        (counters.is_some() || duration_ns.is_some()).then(|| Self {
+            sent_bytes: counters.map(|counters| counters.sent_bytes),
+            received_bytes: counters.map(|counters| counters.received_bytes),
+            duration_ns: duration_ns.map(Text),
+            rtt_us: counters
+                .map(|counters| counters.rtt_us)
+                .filter(|rtt_us| *rtt_us != 0),
+            retransmits: counters.map(|counters| counters.retransmits),
+        })
+    }
+}

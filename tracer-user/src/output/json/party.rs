@@ -1,0 +1,155 @@
+//! One end of a connection in JSON, under OpenTelemetry's names.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::Text;
+use crate::{
+    attribute::{Claim, Quality, Who},
+    report::{Party, ProcessRef},
+};
+
+/// `source`, `destination` or `listener`.
+#[derive(Serialize)]
+pub(super) struct JsonParty<'a> {
+    address: Text<IpAddr>,
+    port: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<Component<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<JsonProcess<'a>>,
+    /// Only where it is not the namespace of the whole record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netns: Option<Text<u32>>,
+}
+
+impl<'a> JsonParty<'a> {
+    /// `netns` is the namespace that the record as a whole names.
+    pub(super) fn new(party: &'a Party, netns: u32) -> Self {
+        Self {
+            address: Text(party.address.ip()),
+            port: party.address.port(),
+            component: component(&party.claim.who),
+            process: party.process.as_ref().map(JsonProcess::from),
+            netns: (party.netns != 0 && party.netns != netns).then_some(Text(party.netns)),
+        }
+    }
+}
+
+/// Name of a component, with its role where it has one: `k3s-server(kubelet)`.
+pub(super) enum Component<'a> {
+    Plain(&'a str),
+    Role(&'a str, &'a str),
+}
+
+impl Serialize for Component<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Plain(name) => serializer.serialize_str(name),
+            Self::Role(name, role) => serializer.collect_str(&format_args!("{name}({role})")),
+        }
+    }
+}
+
+/// Absent for everything the rules do not know: a guess is evidence under `attribution`, not a component.
+pub(super) fn component(who: &Who) -> Option<Component<'_>> {
+    match who {
+        Who::Component { name, role: None } => Some(Component::Plain(name)),
+        Who::Component {
+            name,
+            role: Some(role),
+        } => Some(Component::Role(name, role)),
+        Who::Process { .. } | Who::External { .. } | Who::Unknown { .. } => None,
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct JsonProcess<'a> {
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executable: Option<Executable<'a>>,
+    command: &'a str,
+    user: User,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linux: Option<Linux>,
+}
+
+#[derive(Serialize)]
+struct Executable<'a> {
+    name: &'a str,
+    path: &'a str,
+}
+
+#[derive(Serialize)]
+struct User {
+    id: u32,
+}
+
+#[derive(Serialize)]
+struct Linux {
+    cgroup_id: Text<u64>,
+}
+
+impl<'a> From<&'a ProcessRef> for JsonProcess<'a> {
+    fn from(process: &'a ProcessRef) -> Self {
+        let executable = |path: &'a str| Executable {
+            name: path.rsplit('/').next().unwrap_or(path),
+            path,
+        };
+        Self {
+            pid: process.tgid,
+            executable: process.exe.as_deref().map(executable),
+            command: &process.comm,
+            user: User { id: process.uid },
+            linux: (process.cgroup_id != 0).then_some(Linux {
+                cgroup_id: Text(process.cgroup_id),
+            }),
+        }
+    }
+}
+
+/// What a claim rests on.
+#[derive(Serialize)]
+pub(super) struct Attribution<'a> {
+    quality: Quality,
+    by: &'a str,
+    /// What a remote end probably is, by its port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guess: Option<&'a str>,
+    /// Why it could not be named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a Claim> for Attribution<'a> {
+    fn from(claim: &'a Claim) -> Self {
+        let (guess, reason) = match &claim.who {
+            Who::External { guess, .. } => (guess.as_deref(), None),
+            Who::Unknown { reason } => (None, Some(reason.as_str())),
+            Who::Component { .. } | Who::Process { .. } => (None, None),
+        };
+        Self {
+            quality: claim.quality,
+            by: &claim.by,
+            guess,
+            reason,
+        }
+    }
+}
+
+/// `attribution` of a record with two ends.
+#[derive(Serialize)]
+pub(super) struct BothAttributions<'a> {
+    source: Attribution<'a>,
+    destination: Attribution<'a>,
+}
+
+impl<'a> BothAttributions<'a> {
+    pub(super) fn of(source: &'a Party, destination: &'a Party) -> Self {
+        Self {
+            source: Attribution::from(&*source.claim),
+            destination: Attribution::from(&*destination.claim),
+        }
+    }
+}

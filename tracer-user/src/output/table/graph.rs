@@ -1,0 +1,137 @@
+//! `graph -o table`: one row for each edge.
+
+use std::{collections::BTreeMap, io::Write};
+
+use super::{Align, Cell, Table};
+use crate::{
+    attribute::Quality,
+    graph::{Edge, EdgeStats, Graph, Node, NodeKind},
+    output::{
+        SinkError,
+        escape::Word,
+        name::Place,
+        style::{Paint, Tone},
+        units::{Bytes, Count, Span},
+    },
+};
+
+/// Writes the edges in the graph's order.
+pub fn write_graph(out: &mut dyn Write, graph: &Graph, paint: Paint) -> Result<(), SinkError> {
+    let nodes: BTreeMap<&str, &Node> = graph.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
+    let mut table = Table::new([
+        ("SOURCE", Align::Left),
+        ("DESTINATION", Align::Left),
+        ("PORT", Align::Right),
+        ("ACTIVE", Align::Right),
+        ("OPENED", Align::Right),
+        ("FAILED", Align::Left),
+        ("SENT", Align::Right),
+        ("RECEIVED", Align::Right),
+        ("RTT", Align::Right),
+        ("RETRANS", Align::Right),
+        ("EVIDENCE", Align::Left),
+    ]);
+    for edge in &graph.edges {
+        let source = nodes.get(edge.source.as_str()).copied();
+        let destination = nodes.get(edge.destination.as_str()).copied();
+        let stats = &edge.stats;
+        table.row([
+            name(source, &edge.source),
+            name(destination, &edge.destination),
+            edge.port.into(),
+            stats.active.into(),
+            stats.opened.into(),
+            failed(stats),
+            if stats.opened == 0 {
+                Cell::none()
+            } else {
+                Bytes(stats.sent_bytes).into()
+            },
+            if stats.opened == 0 {
+                Cell::none()
+            } else {
+                Bytes(stats.received_bytes).into()
+            },
+            stats
+                .rtt_us
+                .map_or_else(Cell::none, |us| Span(u64::from(us) * 1000).into()),
+            Cell::new(
+                stats.retransmits.to_string(),
+                if stats.retransmits > 0 {
+                    Tone::Doubt
+                } else {
+                    Tone::Plain
+                },
+            ),
+            Cell::new(evidence(edge, source, destination), Tone::Quiet),
+        ]);
+    }
+    table.write(out, paint)?;
+    // Also where only stdout is kept: a table that looks whole and is not would deceive.
+    if graph.health.lost > 0 {
+        let lost = Count(graph.health.lost, "record");
+        writeln!(
+            out,
+            "{}",
+            paint.text(Tone::Bad, format_args!("incomplete: {lost} lost"))
+        )?;
+    }
+    Ok(())
+}
+
+fn name(node: Option<&Node>, id: &str) -> Cell {
+    let Some(node) = node else {
+        return Word(id).into();
+    };
+    let text = Place {
+        group: &node.group,
+        label: &node.label,
+    }
+    .to_string();
+    let tone = match node.kind {
+        NodeKind::Component => Tone::Strong,
+        NodeKind::Process | NodeKind::External => Tone::Plain,
+        NodeKind::Unknown => Tone::Doubt,
+    };
+    Cell::new(text, tone)
+}
+
+/// `2 refused, 1 timeout`.
+fn failed(stats: &EdgeStats) -> Cell {
+    let parts: Vec<String> = stats
+        .failed
+        .iter()
+        .map(|(failure, count)| format!("{count} {}", failure.name()))
+        .collect();
+    if parts.is_empty() {
+        Cell::none()
+    } else {
+        Cell::new(parts.join(", "), Tone::Bad)
+    }
+}
+
+/// Which ends were seen, what is only a guess, and what is older than the tracer.
+fn evidence(edge: &Edge, source: Option<&Node>, destination: Option<&Node>) -> String {
+    let stats = &edge.stats;
+    let mut words = Vec::new();
+    match (stats.opened, stats.joined) {
+        (0, _) => {}
+        (opened, joined) if joined >= opened => words.push("both ends".to_owned()),
+        (_, 0) => words.push("one end".to_owned()),
+        (opened, joined) => words.push(format!("both ends {joined}/{opened}")),
+    }
+    if [source, destination]
+        .into_iter()
+        .flatten()
+        .any(|node| node.claim.quality == Quality::Port)
+    {
+        words.push("role guessed by port".to_owned());
+    }
+    if stats.found > 0 {
+        words.push(format!("{} found at start", stats.found));
+    }
+    if let Some(via) = edge.via {
+        words.push(format!("via {via}"));
+    }
+    words.join(", ")
+}

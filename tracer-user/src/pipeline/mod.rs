@@ -1,0 +1,272 @@
+//! The pure middle: signals in, happenings and views out. No clock, no I/O, no threads.
+#![forbid(unsafe_code)]
+
+mod attribution;
+mod describe;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tracer_common::counters::Counters;
+
+use crate::{
+    attribute::rules::Rules,
+    decode::decode,
+    event::{Event, SocketEvent},
+    graph::{Graph, Health, build::Builder},
+    report::Happening,
+    signal::{Degraded, Session, Signal},
+    track::{Change, Connection, Tracker},
+};
+use attribution::Attribution;
+
+/// How long a canary's port is its own; then anybody may get it.
+const CANARY_NS: u64 = 1_000_000_000;
+
+/// Live connections tracked unless told otherwise; about 500 bytes each.
+pub const CONNECTIONS_MAX: usize = 1 << 18;
+
+/// Decodes, tracks, attributes and adds up.
+#[derive(Debug)]
+pub struct Pipeline {
+    tracker: Tracker,
+    attribution: Attribution,
+    session: Session,
+    /// Connections that are over, added up.
+    finished: Builder,
+    changes: Vec<Change>,
+    counters: Counters,
+    undecodable: u64,
+    delivered: u64,
+    snapshots_incomplete: u64,
+    degraded: BTreeSet<Degraded>,
+    cut_off: bool,
+    canaries_made: u64,
+    /// Port and time of the canaries made.
+    canary_ports: BTreeMap<u16, u64>,
+    canaries_seen: u64,
+    now_ns: u64,
+}
+
+impl Pipeline {
+    /// A pipeline that names by `rules` and tracks at most `connections_max` live connections.
+    pub fn new(rules: &Arc<Rules>, connections_max: usize) -> Self {
+        Self {
+            tracker: Tracker::new(connections_max),
+            attribution: Attribution::new(rules),
+            session: Session::default(),
+            finished: Builder::default(),
+            changes: Vec::new(),
+            counters: Counters::default(),
+            undecodable: 0,
+            delivered: 0,
+            snapshots_incomplete: 0,
+            degraded: BTreeSet::new(),
+            cut_off: false,
+            canaries_made: 0,
+            canary_ports: BTreeMap::new(),
+            canaries_seen: 0,
+            now_ns: 0,
+        }
+    }
+
+    /// Facts about the run; all default before its first signal.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Latest instant the signals have told of, `CLOCK_BOOTTIME` nanoseconds.
+    pub const fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// Unix nanoseconds of an instant of this run.
+    pub fn unix_ns(&self, at_ns: u64) -> i64 {
+        i64::try_from(at_ns)
+            .unwrap_or(i64::MAX)
+            .saturating_add(self.session.wall_offset_ns)
+    }
+
+    /// Start and end of what was observed so far, Unix nanoseconds.
+    pub fn window_unix_ns(&self) -> (i64, i64) {
+        (self.unix_ns(self.session.attached_ns), self.unix_ns(self.now_ns))
+    }
+
+    /// Signals are missing at the end: nothing may be concluded from absence.
+    pub const fn cut_off(&mut self) {
+        self.cut_off = true;
+    }
+
+    /// Takes one signal; tells `each` what happened by it, if anybody listens.
+    pub fn feed(&mut self, signal: &Signal<'_>, mut each: Option<&mut dyn FnMut(&Happening)>) {
+        match signal {
+            Signal::Start(session) => {
+                self.session = Session::clone(session);
+                self.attribution.start(session);
+                self.tracker.attached(session.attached_ns);
+                self.now_ns = self.now_ns.max(session.attached_ns);
+            }
+            Signal::Record(raw) => self.record(raw, true),
+            Signal::Row(raw) => self.record(raw, false),
+            Signal::SnapshotBegin { at_ns } => {
+                self.advance(*at_ns);
+                self.tracker.snapshot_begin(*at_ns);
+            }
+            Signal::Remembered(sockets) => self.tracker.remembered(sockets),
+            Signal::SnapshotEnd { at_ns, complete } => {
+                self.advance(*at_ns);
+                self.snapshots_incomplete += u64::from(!complete);
+                self.tracker.snapshot_end(*at_ns, *complete);
+            }
+            Signal::Process(facts) => self.attribution.processes.facts(facts),
+            Signal::Counters(counters) => self.counters = **counters,
+            Signal::Degraded(degraded) => {
+                self.degraded.insert(Degraded::clone(degraded));
+            }
+            Signal::Canary { port, at_ns } => {
+                self.advance(*at_ns);
+                self.canaries_made += 1;
+                self.canary_ports.insert(*port, *at_ns);
+            }
+            Signal::Tick { at_ns } => {
+                self.advance(*at_ns);
+                self.tracker.tick(*at_ns);
+            }
+        }
+        self.digest(&mut each);
+    }
+
+    /// Nothing more comes: tells what still waited for its other end.
+    pub fn settle(&mut self, each: &mut dyn FnMut(&Happening)) {
+        self.tracker.tick(u64::MAX);
+        self.digest(&mut Some(each));
+    }
+
+    fn advance(&mut self, at_ns: u64) {
+        self.now_ns = self.now_ns.max(at_ns);
+    }
+
+    fn record(&mut self, raw: &[u8], delivered: bool) {
+        let event = decode(raw);
+        self.delivered += u64::from(delivered && event.is_ok());
+        match event {
+            Ok(Event::Socket(mut event)) => {
+                if let Some(owner) = &event.owner {
+                    let _ask = self.attribution.processes.seen(owner, event.owner_ns());
+                    if event.netns == 0 {
+                        // A task's sockets are of its own namespace, but for the few that go from one to another.
+                        let process = self.attribution.processes.who(owner.tgid, event.owner_ns());
+                        event.netns = process.and_then(|process| process.netns).unwrap_or_default();
+                    }
+                }
+                self.advance(event.at_ns);
+                if self.is_own(&event) {
+                    self.own(&event);
+                } else {
+                    self.tracker.event(&event);
+                }
+            }
+            Ok(Event::Process(event)) => {
+                self.advance(event.at_ns);
+                self.attribution.processes.event(&event);
+            }
+            Ok(Event::Cgroup(event)) => self.advance(event.at_ns),
+            Err(_reason) => self.undecodable += 1,
+        }
+    }
+
+    /// The tracer's own connections are not traffic of the machine.
+    fn is_own(&self, event: &SocketEvent) -> bool {
+        let own_socket = event
+            .owner
+            .is_some_and(|owner| owner.tgid == self.session.self_tgid);
+        let canary = |port: u16| {
+            let made_ns = self.canary_ports.get(&port);
+            made_ns.is_some_and(|made_ns| event.at_ns.abs_diff(*made_ns) < CANARY_NS)
+        };
+        own_socket
+            || ([0, self.session.self_netns].contains(&event.netns)
+                && event.local.ip().is_loopback()
+                && (canary(event.local.port()) || canary(event.remote.port())))
+    }
+
+    fn own(&mut self, event: &SocketEvent) {
+        let opened =
+            matches!(event.what, crate::event::What::Opened) && event.role == crate::event::Role::Active;
+        self.canaries_seen += u64::from(opened && self.canary_ports.contains_key(&event.remote.port()));
+    }
+
+    /// Names and adds up what has changed.
+    fn digest(&mut self, each: &mut Option<&mut dyn FnMut(&Happening)>) {
+        let mut changes = std::mem::take(&mut self.changes);
+        self.tracker.take_changes(&mut changes);
+        for change in &changes {
+            match change {
+                Change::Finished(connection) => self.add_finished(connection),
+                Change::Failed(connection) => {
+                    self.add_finished(connection);
+                    self.tell(change, each);
+                }
+                Change::Opened(_)
+                | Change::Accepted(_)
+                | Change::Closed(_)
+                | Change::ListenerOpened(_)
+                | Change::ListenerClosed(_) => self.tell(change, each),
+            }
+        }
+        self.changes = changes;
+    }
+
+    fn tell(&mut self, change: &Change, each: &mut Option<&mut dyn FnMut(&Happening)>) {
+        if let Some(each) = each {
+            let happening = self.describe(change);
+            each(&happening);
+        }
+    }
+
+    fn add_finished(&mut self, connection: &Connection) {
+        let mut finished = std::mem::take(&mut self.finished);
+        self.add(&mut finished, connection);
+        self.finished = finished;
+    }
+
+    /// The graph of everything since the start.
+    pub fn graph(&mut self) -> Graph {
+        let mut builder = self.finished.clone();
+        let live: Vec<Connection> = self.tracker.connections().copied().collect();
+        for connection in &live {
+            self.add(&mut builder, connection);
+        }
+        self.add_listeners(&mut builder);
+        let window = self.window_unix_ns();
+        let mut health = self.health();
+        health.overflow += builder.overflow();
+        builder.finish(self.session.hostname.clone(), window, health)
+    }
+
+    /// How far everything can be trusted.
+    pub fn health(&self) -> Health {
+        let audit = self.tracker.audit();
+        let seen = audit.confirmed + audit.missed;
+        let recall = (audit.snapshots > 1 && seen > 0).then(|| audit.confirmed * 1_000_000 / seen);
+        Health {
+            lost: self.counters.lost(),
+            undecodable: self.undecodable,
+            delivered: self.delivered,
+            ownerless: self.counters.table_full + self.counters.no_owner,
+            snapshots: audit.snapshots,
+            missed: audit.missed,
+            ghosts: audit.ghosts,
+            recall_ppm: recall.and_then(|ppm| u32::try_from(ppm).ok()),
+            overflow: audit.overflow,
+            cut_off: self.cut_off,
+            canaries: (self.canaries_made, self.canaries_seen),
+            degraded: self.degraded.iter().cloned().collect(),
+        }
+    }
+}

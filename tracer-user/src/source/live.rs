@@ -1,0 +1,273 @@
+//! The live source: kernel records, snapshots, counters and /proc, in the order that the pipeline relies on.
+//!
+//! Waits on a timer and on the ring's fill threshold; nothing else wakes it.
+
+use std::{
+    os::fd::BorrowedFd,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use tracer_common::wire::SocketRecord;
+
+use super::{
+    canary::Canary,
+    peek::{About, about},
+};
+use crate::{
+    attribute::{procfs::Procfs, rules::Rules},
+    clock,
+    hash::IdSet,
+    loader::{LoadError, Opened},
+    signal::{Degraded, Signal},
+};
+
+/// Between two looks at the ring while records come.
+const BUSY: Duration = Duration::from_millis(10);
+/// Between two looks at the ring when nothing comes: ten wake-ups a second cost 0.1 % of a core at most.
+const IDLE: Duration = Duration::from_millis(100);
+/// Processes remembered as asked about.
+const ASKED_MAX: usize = 1 << 16;
+
+/// Where signals go. A live signal borrows; who keeps it copies.
+pub type Sink<'a> = dyn FnMut(&Signal<'_>) + 'a;
+
+/// Why the source returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// A round is over; there may be more.
+    Round,
+    /// Somebody asked to stop (SIGINT, SIGTERM, SIGHUP).
+    Stopped,
+}
+
+/// The kernel and /proc as a source of signals.
+pub struct Live {
+    opened: Opened,
+    proc: Asker,
+    stop: Arc<AtomicBool>,
+    interval_ns: u64,
+    next_snapshot_ns: u64,
+    wait: Duration,
+    rows: Vec<u8>,
+    remembered: Vec<(u64, u64)>,
+}
+
+/// Asks /proc about every process that owns a socket, once.
+struct Asker {
+    procfs: Procfs,
+    rules: Arc<Rules>,
+    asked: IdSet<u32>,
+}
+
+impl Live {
+    /// Begins: tells about the run, then of every socket there is.
+    ///
+    /// # Errors
+    /// When the first snapshot or the counters cannot be read.
+    pub fn start(
+        mut opened: Opened,
+        rules: Arc<Rules>,
+        interval: Duration,
+        stop: Arc<AtomicBool>,
+        sink: &mut Sink<'_>,
+    ) -> Result<Self, LoadError> {
+        let procfs = Procfs::new("/proc".into());
+        opened.session.netns_names = procfs.named_netns(Path::new("/run/netns"));
+        let mut live = Self {
+            opened,
+            proc: Asker {
+                procfs,
+                rules,
+                asked: IdSet::default(),
+            },
+            stop,
+            interval_ns: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
+            next_snapshot_ns: 0,
+            wait: BUSY,
+            rows: Vec::new(),
+            remembered: Vec::new(),
+        };
+        sink(&Signal::Start(&live.opened.session));
+        for degraded in &live.opened.degraded {
+            sink(&Signal::Degraded(degraded));
+        }
+        live.snapshot(sink)?;
+        live.opened.attached.started()?;
+        live.counters(sink)?;
+        Ok(live)
+    }
+
+    /// Waits for something to happen, at most until `until_ns`, and passes it on.
+    ///
+    /// # Errors
+    /// When the kernel no longer lets itself be read.
+    pub fn pump(&mut self, until_ns: Option<u64>, sink: &mut Sink<'_>) -> Result<Pumped, LoadError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(Pumped::Stopped);
+        }
+        let now_ns = clock::boot_ns();
+        let deadline_ns = until_ns.unwrap_or(u64::MAX).min(self.next_snapshot_ns);
+        let wait = self
+            .wait
+            .min(Duration::from_nanos(deadline_ns.saturating_sub(now_ns)));
+        self.sleep(wait)?;
+        let count = self.drain(sink);
+        self.wait = if count > 0 {
+            BUSY
+        } else {
+            (self.wait * 2).min(IDLE)
+        };
+        let now_ns = clock::boot_ns();
+        if now_ns >= self.next_snapshot_ns {
+            self.snapshot(sink)?;
+            self.counters(sink)?;
+        }
+        sink(&Signal::Tick {
+            at_ns: clock::boot_ns(),
+        });
+        Ok(if self.stop.load(Ordering::Relaxed) {
+            Pumped::Stopped
+        } else {
+            Pumped::Round
+        })
+    }
+
+    /// The end: everything that is still in the ring, a last snapshot, the counters.
+    ///
+    /// # Errors
+    /// When the kernel no longer lets itself be read.
+    pub fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
+        self.snapshot(sink)?;
+        self.counters(sink)?;
+        sink(&Signal::Tick {
+            at_ns: clock::boot_ns(),
+        });
+        Ok(())
+    }
+
+    /// Makes a connection with itself, which the programs must tell of.
+    ///
+    /// # Errors
+    /// When the kernel no longer lets itself be read. A loopback that does not work is told as a canary never seen.
+    pub fn canary(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
+        let canary = Canary::new();
+        let port = canary.as_ref().map_or(0, Canary::port);
+        sink(&Signal::Canary {
+            port,
+            at_ns: clock::boot_ns(),
+        });
+        if let Err(error) = canary.and_then(Canary::sing) {
+            sink(&Signal::Degraded(&Degraded {
+                what: "the tracer cannot prove that it sees connections".to_owned(),
+                why: format!("a connection on 127.0.0.1 failed: {error}"),
+                remedy: "run it in a network namespace whose loopback is up".to_owned(),
+            }));
+        }
+        self.drain(sink);
+        Ok(())
+    }
+
+    /// Sums of the kernel side's counters, now.
+    ///
+    /// # Errors
+    /// When the kernel refuses the look-up.
+    pub fn counters(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
+        let counters = self.opened.attached.counters()?;
+        sink(&Signal::Counters(&counters));
+        Ok(())
+    }
+
+    /// A signal interrupts it: then `stop` is set.
+    fn sleep(&self, wait: Duration) -> Result<(), LoadError> {
+        let timeout = Timespec {
+            tv_sec: wait.as_secs().cast_signed(),
+            tv_nsec: wait.subsec_nanos().into(),
+        };
+        let ring: BorrowedFd<'_> = self.opened.attached.wake_fd();
+        let mut fds = [PollFd::new(&ring, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(LoadError::Wait(error.into())),
+        }
+    }
+
+    fn drain(&mut self, sink: &mut Sink<'_>) -> u64 {
+        let Self { opened, proc, .. } = self;
+        let ask = opened.same_pids;
+        opened.attached.drain(|raw| {
+            if ask {
+                proc.ask(raw, sink);
+            }
+            sink(&Signal::Record(raw));
+        })
+    }
+
+    /// Every socket there is. The order makes absence mean something: what was opened before `SnapshotBegin` has been
+    /// told before it, and what was closed before the walk of the table has been told before `SnapshotEnd`.
+    fn snapshot(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
+        self.drain(sink);
+        let began_ns = clock::boot_ns();
+        self.next_snapshot_ns = began_ns.saturating_add(self.interval_ns);
+        sink(&Signal::SnapshotBegin { at_ns: began_ns });
+        self.rows.clear();
+        let complete = self.opened.snapshot(&mut self.rows)?;
+        for row in self.rows.chunks_exact(size_of::<SocketRecord>()) {
+            if self.opened.same_pids {
+                self.proc.ask(row, sink);
+            }
+            sink(&Signal::Row(row));
+        }
+        self.remembered.clear();
+        let remembered = &mut self.remembered;
+        self.opened
+            .attached
+            .remembered(|address, entry| remembered.push((address, entry.first_seen_ns)))?;
+        sink(&Signal::Remembered(&self.remembered));
+        self.drain(sink);
+        let rows = self.rows.len() / size_of::<SocketRecord>();
+        tracing::debug!(rows, remembered = self.remembered.len(), complete, "snapshot");
+        sink(&Signal::SnapshotEnd {
+            at_ns: clock::boot_ns(),
+            complete,
+        });
+        if !complete {
+            sink(&Signal::Degraded(&Degraded {
+                what: "a snapshot could not see every socket".to_owned(),
+                why: "some network namespaces or file tables could not be read".to_owned(),
+                remedy: "run as root with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned(),
+            }));
+        }
+        Ok(())
+    }
+}
+
+impl Asker {
+    /// Tells what /proc says about the process of a record, before the record itself.
+    fn ask(&mut self, raw: &[u8], sink: &mut Sink<'_>) {
+        match about(raw) {
+            About::Owner(tgid) => {
+                if self.asked.len() >= ASKED_MAX {
+                    self.asked.clear();
+                }
+                if self.asked.insert(tgid)
+                    && let Some(facts) = self.procfs.read(tgid, clock::boot_ns(), &self.rules)
+                {
+                    sink(&Signal::Process(&facts));
+                }
+            }
+            About::Changed(tgid) => {
+                self.asked.remove(&tgid);
+            }
+            About::Nobody => {}
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! When a connection is told of, when it is over, and what becomes of ends nobody saw.
+#![forbid(unsafe_code)]
+
+use super::{Change, JOIN_NS, Tracker, connection::TupleKey, slot};
+
+impl Tracker {
+    /// Tells what can be told of a connection; forgets it when nothing is left of it. `waited`: its other end did not
+    /// come in time.
+    pub(super) fn settle(&mut self, id: u64, waited: bool) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let both = connection.is_joined();
+        if !connection.told.opened && (both || waited) {
+            connection.told.opened = true;
+            self.changes.push(Change::Opened(*connection));
+        }
+        if connection.told.opened && !connection.told.accepted && connection.accepted_ns.is_some() {
+            connection.told.accepted = true;
+            self.changes.push(Change::Accepted(*connection));
+        }
+        let all_ended = !connection.is_alive();
+        let any_ended = connection.ends().any(|end| !end.is_alive());
+        if any_ended && !connection.told.closed {
+            if (both && all_ended) || waited {
+                connection.told.closed = true;
+                self.changes.push(Change::Closed(*connection));
+            } else {
+                connection.waits_until_ns = connection.last_ns.saturating_add(JOIN_NS);
+                self.waiting.push_back((connection.waits_until_ns, id));
+            }
+        }
+        if all_ended && connection.told.closed {
+            self.finish(id);
+        }
+    }
+
+    /// Forgets a connection and hands over its sums.
+    pub(super) fn finish(&mut self, id: u64) {
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        for end in connection.ends() {
+            self.forget_place(end.id.address, id);
+        }
+        let netns = connection
+            .ends()
+            .map(|end| end.netns)
+            .find(|netns| *netns != 0)
+            .unwrap_or_default();
+        let key = TupleKey::new(netns, connection.source_addr, connection.destination_addr);
+        for key in [key, key.unscoped()] {
+            if self.by_tuple.get(&key) == Some(&id) {
+                self.by_tuple.remove(&key);
+                break;
+            }
+        }
+        self.changes.push(Change::Finished(connection));
+    }
+
+    /// A connection whose tuple was taken by a younger one.
+    pub(super) fn supersede(&mut self, id: u64, at_ns: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        for end in connection
+            .source
+            .iter_mut()
+            .chain(connection.destination.iter_mut())
+        {
+            if end.is_alive() {
+                end.end_unseen(at_ns);
+                self.audit.ghosts += 1;
+            }
+        }
+        self.settle(id, true);
+    }
+
+    /// The socket at `address` has ended without a record.
+    pub(super) fn end_unseen(&mut self, address: u64, at_ns: u64) {
+        if let Some(place) = self.by_socket.get(&address).copied() {
+            self.end_of_unseen(place.connection, place.is_source, at_ns);
+        }
+    }
+
+    /// An end has ended without a record.
+    pub(super) fn end_of_unseen(&mut self, id: u64, is_source: bool, at_ns: u64) {
+        let connection = self.connections.get_mut(&id);
+        if let Some(end) = connection.and_then(|found| slot(found, is_source).as_mut())
+            && end.is_alive()
+        {
+            end.end_unseen(at_ns);
+            self.audit.ghosts += 1;
+            let address = end.id.address;
+            self.forget_place(address, id);
+        }
+        self.settle(id, true);
+    }
+
+    /// A younger socket may have the address by now: its place stays.
+    pub(super) fn forget_place(&mut self, address: u64, id: u64) {
+        if self
+            .by_socket
+            .get(&address)
+            .is_some_and(|place| place.connection == id)
+        {
+            self.by_socket.remove(&address);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Any history: without loss everything is exact, after a loss the next snapshot repairs what lives.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::{
+    world::story::{CROSSING_PORT, Step, Story, steps},
+    *,
+};
+
+/// A story told to a tracker.
+fn tell(seed: u64, lose_one_in: u64, before: &[Step], after: &[Step]) -> (Story, Run) {
+    let mut story = Story::tell(seed, lose_one_in, before, after);
+    story.rest();
+    let mut run = Run::new();
+    run.watch(std::mem::take(&mut story.world.out));
+    (story, run)
+}
+
+/// Where it was, by the model and by the tracker.
+type Key = (SocketAddr, SocketAddr, bool, bool);
+
+/// Of two that connect to each other at once, either is the source.
+fn key(source: SocketAddr, destination: SocketAddr, pod: bool, joined: bool) -> Key {
+    if source.port() == CROSSING_PORT {
+        (destination, source, pod, joined)
+    } else {
+        (source, destination, pod, joined)
+    }
+}
+
+fn alive(run: &Run) -> BTreeSet<Key> {
+    run.tracker
+        .connections()
+        .filter(|one| one.is_alive())
+        .map(key_of)
+        .collect()
+}
+
+fn key_of(one: &Connection) -> Key {
+    let local = one.source_addr.ip().is_loopback();
+    let pod = local && one.ends().any(|end| end.netns == POD);
+    key(one.source_addr, one.destination_addr, pod, one.is_joined())
+}
+
+/// What is alive by the model: all of it, and of that what some process holds.
+fn truth(story: &Story) -> (BTreeSet<Key>, BTreeSet<Key>) {
+    let (mut all, mut held) = (BTreeSet::new(), BTreeSet::new());
+    for (id, conn) in story.world.conns.iter().enumerate() {
+        let (source, destination) = (conn.plan.source, conn.plan.destination);
+        if conn.is_alive() {
+            let pod = source.1.ip().is_loopback() && source.0 == Some(POD);
+            let joined = source.0.is_some() && destination.0.is_some();
+            all.insert((source.1, destination.1, pod, joined));
+            if story.world.is_held(id) {
+                held.insert((source.1, destination.1, pod, joined));
+            }
+        }
+    }
+    (all, held)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn without_loss_everything_is_exact(seed: u64, before in steps(20), after in steps(80)) {
+        let (story, run) = tell(seed, 0, &before, &after);
+        let audit = run.tracker.audit();
+        prop_assert_eq!((audit.missed, audit.ghosts, audit.overflow), (0, 0, 0));
+        let finished: Vec<&Connection> = run
+            .changes
+            .iter()
+            .filter_map(|change| {
+                let Change::Finished(one) = change else { return None };
+                Some(one)
+            })
+            .collect();
+        let all = run.tracker.connections().count() + finished.len();
+        prop_assert_eq!(all, story.existed(), "each counted once");
+        prop_assert_eq!(alive(&run), truth(&story).0);
+        prop_assert_eq!(run.tracker.connections().count(), story.alive_now(), "nothing dead is kept");
+        let news = story.world.conns.iter().filter(|conn| conn.established && !conn.older).count();
+        prop_assert_eq!(run.count("opened"), news, "told of once, unless older");
+        prop_assert_eq!(run.count("closed"), finished.len());
+        let failed: u64 = story.failed().values().sum();
+        prop_assert_eq!(run.count("failed") as u64, failed);
+        // What no process holds has no row: its counters are told at its end.
+        let held = truth(&story).1;
+        let counted = run.tracker.connections().filter(|one| held.contains(&key_of(one)));
+        let mut bytes = (0, 0);
+        for one in finished.into_iter().chain(counted) {
+            let counters = one.counters().unwrap_or_default();
+            let (sent, received) = (counters.sent_bytes, counters.received_bytes);
+            let turned = one.source_addr.port() == CROSSING_PORT;
+            let (sent, received) = if turned { (received, sent) } else { (sent, received) };
+            bytes = (bytes.0 + sent, bytes.1 + received);
+        }
+        prop_assert_eq!(bytes, story.bytes());
+    }
+
+    #[test]
+    fn after_a_loss_the_next_complete_snapshot_shows_what_lives(
+        seed: u64,
+        lose_one_in in 1..6_u64,
+        before in steps(20),
+        after in steps(80),
+    ) {
+        let (story, run) = tell(seed, lose_one_in, &before, &after);
+        let seen: BTreeSet<_> = alive(&run).into_iter().map(|key| (key.0, key.1, key.2)).collect();
+        let (all, held) = truth(&story);
+        let all: BTreeSet<_> = all.into_iter().map(|key| (key.0, key.1, key.2)).collect();
+        let held: BTreeSet<_> = held.into_iter().map(|key| (key.0, key.1, key.2)).collect();
+        prop_assert!(seen.is_subset(&all), "{:?} are no more", seen.difference(&all));
+        prop_assert!(held.is_subset(&seen), "{:?} are missing", held.difference(&seen));
+        let count = run.tracker.connections().filter(|one| one.is_alive()).count();
+        prop_assert_eq!(count, seen.len(), "none doubled of {:#?}", run.tracker.connections().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_history_told_twice_is_the_same() {
+    let after: Vec<Step> = (0..40)
+        .flat_map(|n| {
+            [
+                Step::Connect(n, n, true),
+                Step::Snapshot(true),
+                Step::CloseBoth(n, true),
+            ]
+        })
+        .collect();
+    let (_, first) = tell(7, 0, &[], &after);
+    let (_, second) = tell(7, 0, &[], &after);
+    assert_eq!(first.changes, second.changes);
+}

@@ -1,0 +1,243 @@
+//! Verdicts with the records that decide them: pass, fail, or inconclusive; never a pass on incomplete evidence.
+//!
+//! To add a check: a file here with its function, a row in [`run`].
+#![forbid(unsafe_code)]
+
+mod apiserver_etcd;
+mod etcd_clients;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use crate::{
+    attribute::Who,
+    graph::Health,
+    report::{ComponentRow, ConnectionRow, Happened, Happening, Party},
+};
+
+/// Port on which etcd serves its clients by default; what else an etcd listens on is told by its peers and metrics.
+pub const ETCD_CLIENT_PORT: u16 = 2379;
+
+/// Distinct clients kept of a window; more are counted together.
+const CLIENTS_MAX: usize = 4096;
+
+/// What can be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    /// Every kube-apiserver has live connections to an etcd.
+    ApiserverEtcd,
+    /// Nobody but kube-apiserver, etcd and those allowed reached etcd's client port.
+    EtcdClients,
+}
+
+impl Check {
+    /// Name on the command line and in outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiserverEtcd => "apiserver-etcd",
+            Self::EtcdClients => "etcd-clients",
+        }
+    }
+}
+
+/// Outcome of a check. Ordered: the worse of two is the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It is as it should be, and the evidence is complete.
+    Pass,
+    /// Nothing to judge, or the evidence is incomplete.
+    Inconclusive,
+    /// It is not as it should be.
+    Fail,
+}
+
+impl Verdict {
+    /// Word for outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Inconclusive => "inconclusive",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// One line of evidence: so many connections from somebody to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The end that connected.
+    pub source: Party,
+    /// The end that accepted.
+    pub destination: Party,
+    /// Connections.
+    pub connections: u64,
+    /// What it shows.
+    pub note: String,
+}
+
+/// A check's verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which check.
+    pub check: Check,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// The records that decide it.
+    pub evidence: Vec<Evidence>,
+}
+
+/// All verdicts of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// In the order asked for.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// The worst verdict; inconclusive when nothing was checked.
+    pub fn verdict(&self) -> Verdict {
+        self.findings
+            .iter()
+            .map(|finding| finding.verdict)
+            .max()
+            .unwrap_or(Verdict::Inconclusive)
+    }
+}
+
+/// Who reached etcd's client port during a window: what connections at its end no longer show.
+#[derive(Debug, Default)]
+pub struct Window {
+    reached: BTreeMap<(IpAddr, u32, u32, SocketAddr), Evidence>,
+    overflow: u64,
+}
+
+impl Window {
+    /// Takes a happening into account.
+    pub fn happening(&mut self, happening: &Happening) {
+        let reached = match happening.what {
+            Happened::Opened | Happened::Closed { .. } => true,
+            Happened::Accepted
+            | Happened::Failed { .. }
+            | Happened::ListenerOpened
+            | Happened::ListenerClosed => false,
+        };
+        if reached && is_etcd_client_port(&happening.destination) {
+            let opened = matches!(happening.what, Happened::Opened);
+            self.reach(&happening.source, &happening.destination, u64::from(opened));
+        }
+    }
+
+    /// Takes what is alive at the end into account; what opened before the window counts too.
+    pub fn connection(&mut self, row: &ConnectionRow) {
+        if is_etcd_client_port(&row.destination) {
+            let known = row.since_unix_ns.is_some();
+            self.reach(&row.source, &row.destination, u64::from(!known));
+        }
+    }
+
+    fn reach(&mut self, source: &Party, destination: &Party, connections: u64) {
+        let pid = source.process.as_ref().map_or(0, |process| process.tgid);
+        let key = (source.address.ip(), source.netns, pid, destination.address);
+        if self.reached.len() >= CLIENTS_MAX && !self.reached.contains_key(&key) {
+            self.overflow += 1;
+            return;
+        }
+        let evidence = self.reached.entry(key).or_insert_with(|| Evidence {
+            source: source.clone(),
+            destination: destination.clone(),
+            connections: 0,
+            note: String::new(),
+        });
+        evidence.connections += connections;
+    }
+}
+
+/// Everything a check looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// Who reached etcd.
+    pub window: &'a Window,
+    /// Recognised components.
+    pub components: &'a [ComponentRow],
+    /// What is alive at the end.
+    pub connections: &'a [ConnectionRow],
+    /// How far all of it can be trusted.
+    pub health: &'a Health,
+    /// Names of components, processes or addresses that may also reach etcd.
+    pub allow: &'a [String],
+}
+
+/// Runs the checks.
+pub fn run(checks: &[Check], scene: &Scene<'_>) -> Report {
+    let findings = checks.iter().map(|check| match check {
+        Check::ApiserverEtcd => apiserver_etcd::check(scene),
+        Check::EtcdClients => etcd_clients::check(scene),
+    });
+    Report {
+        findings: findings.collect(),
+    }
+}
+
+/// Why a negative cannot be concluded; empty when nothing at all was missed.
+fn gaps(health: &Health) -> Vec<String> {
+    let mut gaps = Vec::new();
+    let mut gap = |bad: bool, text: String| {
+        if bad {
+            gaps.push(text);
+        }
+    };
+    gap(health.lost > 0, format!("{} records were lost", health.lost));
+    gap(
+        health.undecodable > 0,
+        format!("{} records could not be decoded", health.undecodable),
+    );
+    gap(
+        health.missed > 0,
+        format!("{} openings were missed and found late", health.missed),
+    );
+    gap(
+        health.ghosts > 0,
+        format!("{} endings were missed", health.ghosts),
+    );
+    gap(
+        health.overflow > 0,
+        format!("{} connections did not fit the limits", health.overflow),
+    );
+    gap(health.cut_off, "the recording ends before the run did".to_owned());
+    gap(
+        health.snapshots == 0,
+        "the scan of what was there at the start did not complete".to_owned(),
+    );
+    let (made, seen) = health.canaries;
+    gap(
+        made == 0,
+        "no test connection proved that the programs see connections".to_owned(),
+    );
+    gap(
+        made != seen,
+        format!("of {made} test connections the programs saw {seen}"),
+    );
+    gaps
+}
+
+fn is_etcd_client_port(party: &Party) -> bool {
+    party.address.port() == ETCD_CLIENT_PORT
+}
+
+/// Whether a claim is of this component, whatever its role.
+fn is_component(who: &Who, name: &str) -> bool {
+    who.component() == Some(name)
+}
+
+/// Single-binary distributions that hold a kube-apiserver, by component.
+const APISERVERS: [&str; 5] = ["kube-apiserver", "k3s-server", "kubelite", "rke2", "hyperkube"];
+
+fn is_apiserver(who: &Who) -> bool {
+    APISERVERS.iter().any(|name| is_component(who, name))
+}

@@ -1,0 +1,468 @@
+//! Verdicts by what was seen: a pass needs complete evidence, a reason names who is meant.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    attribute::{Claim, Quality},
+    event::TcpState,
+    report::{ClosedBy, ProcessRef, Side},
+};
+
+const LOCAL_ETCD: &str = "127.0.0.1:2379";
+
+fn well() -> Health {
+    Health {
+        delivered: 100,
+        snapshots: 2,
+        canaries: (2, 2),
+        ..Health::default()
+    }
+}
+
+fn party(who: Who, quality: Quality, tgid: u32, address: &str) -> Party {
+    let comm: Arc<str> = who.label().into();
+    Party {
+        address: address.parse().unwrap(),
+        netns: u32::from(tgid != 0),
+        claim: Arc::new(Claim {
+            who,
+            quality,
+            by: "test".to_owned(),
+        }),
+        process: (tgid != 0).then_some(ProcessRef {
+            tgid,
+            uid: 0,
+            cgroup_id: 0,
+            comm,
+            exe: None,
+        }),
+    }
+}
+
+fn component(name: &str, tgid: u32, address: &str) -> Party {
+    let who = Who::Component {
+        name: name.to_owned(),
+        role: None,
+    };
+    party(who, Quality::Exe, tgid, address)
+}
+
+fn process(name: &str, tgid: u32) -> Party {
+    let who = Who::Process {
+        name: name.to_owned(),
+    };
+    party(who, Quality::Exe, tgid, "127.0.0.1:50000")
+}
+
+fn unnamed(tgid: u32) -> Party {
+    let who = Who::Unknown {
+        reason: "nobody knows".to_owned(),
+    };
+    party(who, Quality::Address, tgid, "127.0.0.1:50001")
+}
+
+fn external(address: &str) -> Party {
+    let socket: SocketAddr = address.parse().unwrap();
+    let who = Who::External {
+        address: socket.ip(),
+        guess: None,
+    };
+    party(who, Quality::Address, 0, address)
+}
+
+fn apiserver() -> Party {
+    component("kube-apiserver", 200, "127.0.0.1:40000")
+}
+
+fn etcd() -> Party {
+    component("etcd", 100, LOCAL_ETCD)
+}
+
+fn row(source: Party, destination: Party) -> ConnectionRow {
+    ConnectionRow {
+        source,
+        destination,
+        side: Side::Both,
+        state: TcpState::Established,
+        counters: None,
+        since_unix_ns: Some(5),
+    }
+}
+
+fn known(party: &Party) -> ComponentRow {
+    ComponentRow {
+        name: party.claim.who.label().into_owned(),
+        process: party.process.clone().unwrap(),
+        claim: Arc::clone(&party.claim),
+        group: "host".to_owned(),
+        listening: Vec::new(),
+    }
+}
+
+fn happening(what: Happened, source: Party, destination: Party) -> Happening {
+    Happening {
+        what,
+        at_unix_ns: 7,
+        source,
+        destination,
+        side: Side::Both,
+        family_v6: false,
+        counters: None,
+        duration_ns: None,
+    }
+}
+
+/// What one check says of a scene whose window saw `reached`.
+fn judge(
+    check: Check,
+    components: &[Party],
+    connections: &[ConnectionRow],
+    reached: &[Happening],
+    health: &Health,
+    allow: &[&str],
+) -> Finding {
+    let mut window = Window::default();
+    for happening in reached {
+        window.happening(happening);
+    }
+    for row in connections {
+        window.connection(row);
+    }
+    let components: Vec<ComponentRow> = components.iter().map(known).collect();
+    let allow: Vec<String> = allow.iter().map(|name| (*name).to_owned()).collect();
+    let scene = Scene {
+        window: &window,
+        components: &components,
+        connections,
+        health,
+        allow: &allow,
+    };
+    run(&[check], &scene).findings.remove(0)
+}
+
+/// Who reached etcd, in an otherwise good scene.
+fn reached_by(clients: &[Party], health: &Health, allow: &[&str]) -> Finding {
+    let reached: Vec<Happening> = clients
+        .iter()
+        .map(|client| happening(Happened::Opened, client.clone(), etcd()))
+        .collect();
+    judge(
+        Check::EtcdClients,
+        &[etcd(), apiserver()],
+        &[],
+        &reached,
+        health,
+        allow,
+    )
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+fn etcd_may_be_reached_by_its_own_and_by_those_allowed() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    type Case<'a> = (&'a str, Vec<Party>, &'a [&'a str], Verdict, &'a str);
+    let thread = Who::Component {
+        name: "kube-apiserver".to_owned(),
+        role: None,
+    };
+    let curl = || process("curl", 300);
+    let cases: [Case<'_>; 15] = [
+        ("nobody", vec![], &[], Pass, "0 connections"),
+        ("the apiserver", vec![apiserver()], &[], Pass, "1 connections"),
+        (
+            "a single-binary apiserver",
+            vec![component("k3s-server", 9, "127.0.0.1:1")],
+            &[],
+            Pass,
+            "expected",
+        ),
+        (
+            "another etcd",
+            vec![component("etcd", 101, "10.0.0.1:3")],
+            &[],
+            Pass,
+            "expected",
+        ),
+        (
+            "another component",
+            vec![component("kubelet", 9, "127.0.0.1:1")],
+            &[],
+            Fail,
+            "kubelet[9]",
+        ),
+        ("a process", vec![curl()], &[], Fail, "curl[300]"),
+        (
+            "one among the expected",
+            vec![apiserver(), curl()],
+            &[],
+            Fail,
+            "curl[300]",
+        ),
+        ("two", vec![process("nc", 301), curl()], &[], Fail, "nc[301]"),
+        (
+            "an allowed process",
+            vec![curl()],
+            &["curl"],
+            Pass,
+            "1 connections",
+        ),
+        (
+            "an allowed address",
+            vec![external("10.9.9.9:1")],
+            &["10.9.9.9"],
+            Pass,
+            "expected",
+        ),
+        (
+            "another name is allowed",
+            vec![curl()],
+            &["wget"],
+            Fail,
+            "curl[300]",
+        ),
+        (
+            "somebody from elsewhere",
+            vec![external("10.9.9.9:1")],
+            &[],
+            Fail,
+            "10.9.9.9",
+        ),
+        (
+            "nobody can say who",
+            vec![unnamed(400)],
+            &[],
+            Inconclusive,
+            "unknown[400]",
+        ),
+        (
+            "a thread's name alone",
+            vec![party(thread, Quality::Comm, 401, "127.0.0.1:2")],
+            &[],
+            Inconclusive,
+            "kube-apiserver[401]",
+        ),
+        (
+            "unnamed beside foreign",
+            vec![unnamed(400), curl()],
+            &[],
+            Fail,
+            "curl[300]",
+        ),
+    ];
+    for (case, clients, allow, verdict, reason) in cases {
+        let finding = reached_by(&clients, &well(), allow);
+        assert_eq!(finding.verdict, verdict, "{case}: {}", finding.reason);
+        assert!(finding.reason.contains(reason), "{case}: {}", finding.reason);
+        assert_eq!(finding.evidence.is_empty(), clients.is_empty(), "{case}");
+    }
+}
+
+/// Everything that makes evidence incomplete, and the word for it.
+fn gaps_by_name() -> [(&'static str, Health); 9] {
+    let with = |edit: fn(&mut Health)| {
+        let mut health = well();
+        edit(&mut health);
+        health
+    };
+    [
+        ("3 records were lost", with(|h| h.lost = 3)),
+        ("could not be decoded", with(|h| h.undecodable = 1)),
+        ("openings were missed", with(|h| h.missed = 1)),
+        ("endings were missed", with(|h| h.ghosts = 1)),
+        ("did not fit", with(|h| h.overflow = 1)),
+        ("did not complete", with(|h| h.snapshots = 0)),
+        ("no test connection", with(|h| h.canaries = (0, 0))),
+        (
+            "of 2 test connections the programs saw 1",
+            with(|h| h.canaries = (2, 1)),
+        ),
+        ("recording", with(|h| h.cut_off = true)),
+    ]
+}
+
+#[test]
+fn no_gap_lets_a_negative_pass_and_none_excuses_a_foreign_client() {
+    for (word, health) in gaps_by_name() {
+        let clean = reached_by(&[apiserver()], &health, &[]);
+        assert_eq!(clean.verdict, Verdict::Inconclusive, "{word}");
+        assert!(clean.reason.contains(word), "{word}: {}", clean.reason);
+        let foreign = reached_by(&[process("curl", 300)], &health, &[]);
+        assert_eq!(foreign.verdict, Verdict::Fail, "{word}: what was seen was seen");
+        let without = judge(Check::ApiserverEtcd, &[apiserver()], &[], &[], &health, &[]);
+        assert_eq!(without.verdict, Verdict::Inconclusive, "{word}");
+        assert!(without.reason.contains(word), "{word}: {}", without.reason);
+    }
+}
+
+#[test]
+fn how_a_client_reached_etcd_does_not_matter() {
+    use Verdict::{Fail, Pass};
+    let by = ClosedBy::Source;
+    let refused = Happened::Failed {
+        failure: crate::event::Failure::Refused,
+        errno: Some(111),
+    };
+    let cases = [
+        ("it opened a connection", Some(Happened::Opened), Fail),
+        (
+            "its connection ended, whenever it began",
+            Some(Happened::Closed { by }),
+            Fail,
+        ),
+        ("it was refused", Some(refused), Pass),
+        ("it holds one since before", None, Fail),
+    ];
+    for (case, what, verdict) in cases {
+        let (curl, etcd) = (process("curl", 300), etcd());
+        let all = [etcd.clone(), apiserver()];
+        let finding = match what {
+            Some(what) => {
+                let reached = [happening(what, curl, etcd)];
+                judge(Check::EtcdClients, &all, &[], &reached, &well(), &[])
+            }
+            None => judge(Check::EtcdClients, &all, &[row(curl, etcd)], &[], &well(), &[]),
+        };
+        assert_eq!(finding.verdict, verdict, "{case}");
+    }
+}
+
+#[test]
+fn only_the_client_port_of_an_etcd_here_is_judged() {
+    use Verdict::{Inconclusive, Pass};
+    let peer = component("etcd", 100, "127.0.0.1:2380");
+    let far = external("10.9.9.9:2379");
+    let cases = [
+        ("the peer port", vec![etcd()], peer, Pass),
+        ("an etcd elsewhere", vec![], far, Inconclusive),
+    ];
+    for (case, components, destination, verdict) in cases {
+        let reached = [happening(Happened::Opened, process("curl", 300), destination)];
+        let finding = judge(Check::EtcdClients, &components, &[], &reached, &well(), &[]);
+        assert_eq!(finding.verdict, verdict, "{case}: {}", finding.reason);
+    }
+    let nobody = judge(Check::EtcdClients, &[], &[], &[], &well(), &[]);
+    assert_eq!(nobody.verdict, Inconclusive);
+    assert!(nobody.reason.contains("no etcd"));
+}
+
+#[test]
+fn clients_that_do_not_fit_the_list_are_a_gap() {
+    let clients: Vec<Party> = (0..=CLIENTS_MAX)
+        .map(|number| {
+            component(
+                "kube-apiserver",
+                1000 + u32::try_from(number).unwrap(),
+                "127.0.0.1:1",
+            )
+        })
+        .collect();
+    let finding = reached_by(&clients, &well(), &[]);
+    assert_eq!(finding.verdict, Verdict::Inconclusive);
+    assert!(
+        finding.reason.contains("1 clients did not fit"),
+        "{}",
+        finding.reason
+    );
+}
+
+#[test]
+fn every_apiserver_needs_a_live_connection_to_an_etcd() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    type Case<'a> = (&'a str, Vec<Party>, Vec<ConnectionRow>, Verdict, &'a str);
+    let other = || component("kube-apiserver", 201, "127.0.0.1:40001");
+    let closing = ConnectionRow {
+        state: TcpState::CloseWait,
+        ..row(apiserver(), etcd())
+    };
+    let cases: [Case<'_>; 9] = [
+        (
+            "no apiserver",
+            vec![etcd()],
+            vec![],
+            Inconclusive,
+            "no kube-apiserver",
+        ),
+        (
+            "one with",
+            vec![apiserver()],
+            vec![row(apiserver(), etcd())],
+            Pass,
+            "1 of 1",
+        ),
+        (
+            "one without",
+            vec![apiserver()],
+            vec![],
+            Fail,
+            "kube-apiserver[200]",
+        ),
+        (
+            "one of two without",
+            vec![apiserver(), other()],
+            vec![row(apiserver(), etcd())],
+            Fail,
+            "kube-apiserver[201]",
+        ),
+        (
+            "both with",
+            vec![apiserver(), other()],
+            vec![row(apiserver(), etcd()), row(other(), etcd())],
+            Pass,
+            "2 of 2",
+        ),
+        (
+            "an etcd elsewhere, by its port",
+            vec![apiserver()],
+            vec![row(apiserver(), external("10.9.9.9:2379"))],
+            Pass,
+            "1 connections",
+        ),
+        (
+            "something else elsewhere",
+            vec![apiserver()],
+            vec![row(apiserver(), external("10.9.9.9:443"))],
+            Fail,
+            "kube-apiserver[200]",
+        ),
+        (
+            "it is closing",
+            vec![apiserver()],
+            vec![closing],
+            Fail,
+            "kube-apiserver[200]",
+        ),
+        (
+            "the other way round",
+            vec![apiserver()],
+            vec![row(etcd(), apiserver())],
+            Fail,
+            "kube-apiserver[200]",
+        ),
+    ];
+    for (case, components, connections, verdict, reason) in cases {
+        let finding = judge(Check::ApiserverEtcd, &components, &connections, &[], &well(), &[]);
+        assert_eq!(finding.verdict, verdict, "{case}: {}", finding.reason);
+        assert!(finding.reason.contains(reason), "{case}: {}", finding.reason);
+    }
+}
+
+#[test]
+fn the_worst_finding_is_the_verdict() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    let report = |verdicts: &[Verdict]| Report {
+        findings: verdicts
+            .iter()
+            .map(|verdict| Finding {
+                check: Check::EtcdClients,
+                verdict: *verdict,
+                reason: String::new(),
+                evidence: Vec::new(),
+            })
+            .collect(),
+    };
+    assert_eq!(report(&[]).verdict(), Inconclusive, "nothing was checked");
+    assert_eq!(report(&[Pass, Pass]).verdict(), Pass);
+    assert_eq!(report(&[Pass, Inconclusive]).verdict(), Inconclusive);
+    assert_eq!(report(&[Inconclusive, Fail, Pass]).verdict(), Fail);
+}
