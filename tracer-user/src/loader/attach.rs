@@ -14,8 +14,10 @@ use tracer_common::{
     counters::Counters,
     maps::{COUNTERS, RECORDS, SOCKETS, SocketEntry},
     settings::{SETTINGS, Settings},
-    wire::SocketRecord,
+    wire::{SocketRecord, role},
 };
+
+use crate::clock;
 
 use super::{
     pod::{CountersPod, SettingsPod},
@@ -78,6 +80,8 @@ pub struct Attached {
     counters: PerCpuArray<MapData, CountersPod>,
     sockets: MapData,
     iterates: bool,
+    /// When the last program was in force.
+    attached_ns: u64,
     /// Socket records that fit the ring, with their headers of 8 bytes.
     drain_max: u64,
     ebpf: Ebpf,
@@ -107,6 +111,7 @@ impl Attached {
                 })?;
             }
         }
+        let attached_ns = clock::boot_ns();
         let iterates = request.probes.iter().any(|probe| probe.hook == Hook::Iterator);
         let usable = |name| move |source| AttachError::Map { name, source };
         let records = RingBuf::try_from(take(&mut ebpf, RECORDS)?).map_err(usable(RECORDS))?;
@@ -120,6 +125,7 @@ impl Attached {
             counters,
             sockets,
             iterates,
+            attached_ns,
             drain_max: drain_max.max(1),
             ebpf,
         })
@@ -192,7 +198,7 @@ impl Attached {
     /// The first snapshot is over: what was needed only until then goes.
     ///
     /// # Errors
-    /// When a program cannot be unloaded.
+    /// When a program cannot be unloaded, or the socket table cannot be swept.
     pub fn started(&mut self) -> Result<(), AttachError> {
         for probe in [probes::CLOSING_TP_BTF, probes::CLOSING_RAW].concat() {
             let Some(program) = self.ebpf.program_mut(probe.program) else {
@@ -216,6 +222,24 @@ impl Attached {
                     });
                 }
             }
+        }
+        self.sweep()
+    }
+
+    /// Removes what the closing program has remembered of sockets that ended before the state program was in force, which
+    /// alone would have forgotten them.
+    fn sweep(&self) -> Result<(), AttachError> {
+        let mut left = Vec::new();
+        self.remembered(|address, entry| {
+            if entry.role == role::UNKNOWN && entry.first_seen_ns < self.attached_ns {
+                left.push(address);
+            }
+        })?;
+        for address in left {
+            sys::delete(self.sockets.fd().as_fd(), address).map_err(|error| AttachError::Map {
+                name: SOCKETS,
+                source: MapError::IoError(error),
+            })?;
         }
         Ok(())
     }

@@ -181,7 +181,8 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
 }
 
 /// The programs of a plan, in the order of attaching. State after those that find owners: once it tells of a socket, its
-/// owner can be told too. Closing after state, which removes what closing has remembered.
+/// owner can be told too. Closing before state for the same reason: an end that state saw opening has a caller when it
+/// closes. What closing remembers of a socket that ends between the two is swept by [`Attached::started`].
 fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
     let connect: &[_] = match plan.connect.backend {
         Connect::Fentry => probes::CONNECT_FENTRY,
@@ -208,7 +209,7 @@ fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
         Snapshot::Iterator => probes::SNAPSHOT_ITERATOR,
         Snapshot::Procfs => &[],
     };
-    [process, connect, accept, state, closing, snapshot].concat()
+    [process, connect, accept, closing, state, snapshot].concat()
 }
 
 fn session(facts: &Facts, plan: &Plan, options: &Options) -> Session {

@@ -1,4 +1,4 @@
-//! Two commands of bpf(2) that aya does not offer: a trial load, and reading a map in batches.
+//! Commands of bpf(2) that aya does not offer: a trial load, reading a map in batches, removing by plain key.
 //!
 //! The only unsafe code of the loader besides one `Pod` promise.
 
@@ -8,6 +8,7 @@ use std::{
 };
 
 /// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/bpf.h#L913>.
+const BPF_MAP_DELETE_ELEM: i32 = 3;
 const BPF_PROG_LOAD: i32 = 5;
 const BPF_MAP_LOOKUP_BATCH: i32 = 24;
 /// Program and attach types of the same file.
@@ -40,6 +41,17 @@ struct ProgLoad {
     attach_btf_id: u32,
     attach_prog_fd: u32,
     pad: u32,
+}
+
+/// `union bpf_attr` for the commands on one element.
+#[repr(C)]
+#[derive(Default)]
+struct Element {
+    map_fd: u32,
+    pad: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
 }
 
 /// `union bpf_attr` for the batch commands.
@@ -142,5 +154,22 @@ pub(super) fn read_batches<const VALUE: usize>(
         }
         cursor = next;
         first = false;
+    }
+}
+
+/// Removes one entry of a hash map of `u64` keys; an absent one is no error.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn delete(map: BorrowedFd<'_>, key: u64) -> io::Result<()> {
+    let mut attr = Element {
+        map_fd: u32::try_from(map.as_raw_fd()).map_err(io::Error::other)?,
+        key: &raw const key as u64,
+        ..Element::default()
+    };
+    match bpf(BPF_MAP_DELETE_ELEM, &mut attr) {
+        Ok(_) => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(error) => Err(error),
     }
 }
