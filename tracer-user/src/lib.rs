@@ -17,6 +17,7 @@ pub mod output;
 pub mod pipeline;
 pub mod record;
 pub mod report;
+pub mod resolve;
 pub mod signal;
 pub mod source;
 pub mod track;

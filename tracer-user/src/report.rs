@@ -7,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 pub use crate::attribute::ProcessRef;
 use crate::{
-    attribute::Claim,
+    attribute::{Claim, place::Via},
     event::{Counters, Failure, TcpState},
 };
 
@@ -107,6 +107,8 @@ pub struct Happening {
     pub source: Party,
     /// The end that accepted, or listens.
     pub destination: Party,
+    /// The service address that was dialled, if it was translated.
+    pub via: Option<Via>,
     /// Which ends were seen here.
     pub side: Side,
     /// The sockets are `AF_INET6`, whatever the addresses are.
@@ -124,6 +126,8 @@ pub struct ConnectionRow {
     pub source: Party,
     /// The end that accepted.
     pub destination: Party,
+    /// The service address that was dialled, if it was translated.
+    pub via: Option<Via>,
     /// Which ends were seen here.
     pub side: Side,
     /// State of the source's socket if seen, else of the destination's.
@@ -160,4 +164,78 @@ pub struct ComponentRow {
     pub group: String,
     /// Sockets it listens on, sorted.
     pub listening: Vec<SocketAddr>,
+}
+
+/// What `explain` is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// An end of a connection or a listening socket.
+    Address(SocketAddr),
+    /// A process.
+    Pid(u32),
+    /// Everything that goes by this name: component, workload, pod, service, node.
+    Name(String),
+    /// Edges: both names, and the destination port if given.
+    Edge {
+        /// Name of the end that connects.
+        source: String,
+        /// Name of the end that accepts.
+        destination: String,
+        /// Destination port.
+        port: Option<u16>,
+    },
+}
+
+/// What `explain` answers: one for every thing that the question meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What it is about: `kube-apiserver -> etcd tcp/2379`, `process 4242`, `10.0.0.9:2379`. Hostile.
+    pub about: String,
+    /// The end it explains; two for an edge, source first.
+    pub ends: Vec<ExplainedEnd>,
+}
+
+/// Why one end has its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplainedEnd {
+    /// Id of its node in the graph. Hostile.
+    pub node: String,
+    /// The claim that decided.
+    pub claim: Arc<Claim>,
+    /// The process, where there is one.
+    pub process: Option<ProcessRef>,
+    /// Every witness, best rank first.
+    pub testimonies: Vec<Testimony>,
+    /// What would tell more, as remedies; empty where nothing is unknown.
+    pub improve: Vec<String>,
+}
+
+/// What one source says about an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Testimony {
+    /// 1 is the most trusted.
+    pub rank: u8,
+    /// The source: `exe`, `argv`, `comm`, `cgroup`, `CRI`, `API server`, `node files`, `listening port`, ...
+    pub source: &'static str,
+    /// What it says, in a few words: `kube-apiserver`, `pod kube-system/etcd-cp`. Hostile.
+    pub says: String,
+    /// On what ground: a path, a label, a port. Hostile.
+    pub by: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a testimony.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The name comes from it.
+    Decides,
+    /// It says the same.
+    Agrees,
+    /// It tells something else about the same end, and contradicts nothing.
+    Adds,
+    /// It says something else and was not believed: why.
+    Lost(String),
+    /// It could have told, and had nothing to say: why.
+    Silent(String),
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod names;
+pub mod place;
 pub mod process;
 pub mod procfs;
 pub mod remote;
@@ -11,11 +12,11 @@ pub mod rules;
 
 use std::{borrow::Cow, sync::Arc};
 
+use place::{Place, Pod, Workload};
 use serde::Serialize;
 
 /// Who an end of a connection is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Who {
     /// A component the rules know: `kube-apiserver`, `etcd`, ...
     Component {
@@ -29,6 +30,24 @@ pub enum Who {
     Process {
         /// Base name, hostile: escape before showing.
         name: String,
+    },
+    /// A pod that is not here, or of which no process was seen.
+    Pod(Arc<Pod>),
+    /// A service whose server is not known.
+    Service {
+        /// Namespace.
+        namespace: String,
+        /// Name.
+        name: String,
+        /// Who may have served it, as labels of pods; sorted.
+        candidates: Vec<String>,
+    },
+    /// A node of the cluster: something in its host network.
+    Node {
+        /// Name.
+        name: String,
+        /// What usually serves the destination port; a guess.
+        guess: Option<String>,
     },
     /// An address nobody on this machine claims.
     External {
@@ -49,7 +68,12 @@ impl Who {
     pub fn component(&self) -> Option<&str> {
         match self {
             Self::Component { name, .. } => Some(name),
-            Self::Process { .. } | Self::External { .. } | Self::Unknown { .. } => None,
+            Self::Process { .. }
+            | Self::Pod(_)
+            | Self::Service { .. }
+            | Self::Node { .. }
+            | Self::External { .. }
+            | Self::Unknown { .. } => None,
         }
     }
 
@@ -60,7 +84,15 @@ impl Who {
                 name,
                 role: Some(role),
             } => Cow::Owned(format!("{name}({role})")),
-            Self::Component { name, role: None } | Self::Process { name } => Cow::Borrowed(name),
+            Self::Component { name, role: None }
+            | Self::Process { name }
+            | Self::Service { name, .. }
+            | Self::Node { name, .. } => Cow::Borrowed(name),
+            Self::Pod(pod) => match &pod.workload {
+                Some(Workload { name, .. }) => Cow::Borrowed(name),
+                None if pod.is_named() => Cow::Borrowed(&pod.name),
+                None => Cow::Owned(format!("pod {}", pod.uid)),
+            },
             Self::External { address, .. } => Cow::Owned(address.to_string()),
             Self::Unknown { .. } => Cow::Borrowed("unknown"),
         }
@@ -79,6 +111,8 @@ pub enum Quality {
     Comm,
     /// The owner of the listening socket the connection came in by.
     Listener,
+    /// The inventory of pods, services and nodes has the address.
+    Inventory,
     /// The usual server of a port: a guess.
     Port,
     /// Nothing but the address.
@@ -86,7 +120,7 @@ pub enum Quality {
 }
 
 /// A claim with its evidence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// Who.
     pub who: Who,
@@ -94,6 +128,8 @@ pub struct Claim {
     pub quality: Quality,
     /// The evidence itself, in words: `exe /usr/local/bin/etcd`. Hostile: escape before showing.
     pub by: String,
+    /// Where it lives.
+    pub place: Place,
 }
 
 /// A process as far as an output needs it.

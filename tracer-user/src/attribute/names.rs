@@ -63,7 +63,12 @@ impl Groups {
     pub fn group_of(&mut self, who: &Who, netns: u32) -> Arc<str> {
         match who {
             Who::External { .. } => Arc::clone(&self.external),
-            Who::Component { .. } | Who::Process { .. } | Who::Unknown { .. } => self.group(netns),
+            Who::Component { .. }
+            | Who::Process { .. }
+            | Who::Pod(_)
+            | Who::Service { .. }
+            | Who::Node { .. }
+            | Who::Unknown { .. } => self.group(netns),
         }
     }
 }
@@ -75,6 +80,7 @@ pub fn node_id(group: &str, who: &Who) -> String {
     match who {
         Who::Component { .. } | Who::External { .. } => id.push_str(&who.label()),
         Who::Process { name } => escape(name, &mut id),
+        Who::Pod(_) | Who::Service { .. } | Who::Node { .. } => escape(&who.label(), &mut id),
         Who::Unknown { reason } => {
             id.push('~');
             id.extend(reason.chars().map(|c| {

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use super::{Claim, Quality, Who, rules::Rules};
+use super::{Claim, Quality, Who, place::Place, rules::Rules};
 
 /// Claims remembered before all are forgotten and made again: about 200 bytes each.
 const REMEMBERED_MAX: usize = 16_384;
@@ -47,6 +47,7 @@ fn make(rules: &Rules, address: IpAddr, port: Option<u16>) -> Claim {
             who: Who::Unknown { reason },
             quality: Quality::Address,
             by: format!("address {address}"),
+            place: Place::default(),
         };
     }
     match port.and_then(|port| rules.port(port).map(|rule| (port, rule))) {
@@ -57,11 +58,13 @@ fn make(rules: &Rules, address: IpAddr, port: Option<u16>) -> Claim {
             },
             quality: Quality::Port,
             by: format!("port {port} is usually {}: {}", rule.server, rule.purpose),
+            place: Place::default(),
         },
         None => Claim {
             who: Who::External { address, guess: None },
             quality: Quality::Address,
             by: format!("address {address}"),
+            place: Place::default(),
         },
     }
 }

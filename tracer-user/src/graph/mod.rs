@@ -6,7 +6,10 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use crate::event::Failure;
-use crate::{attribute::Claim, signal::Degraded};
+use crate::{
+    attribute::{Claim, place::Via},
+    signal::Degraded,
+};
 
 pub(crate) mod build;
 
@@ -30,6 +33,14 @@ pub struct Graph {
 pub enum NodeKind {
     /// A component of Kubernetes or around it.
     Component,
+    /// Pods under one controller, or a pod.
+    Workload,
+    /// A service whose server is not known.
+    Service,
+    /// A node of the cluster.
+    Node,
+    /// A namespace of the cluster: only where the graph is grouped so.
+    Namespace,
     /// Any other process of this machine.
     Process,
     /// An address outside this machine.
@@ -43,11 +54,33 @@ impl NodeKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Component => "component",
+            Self::Workload => "workload",
+            Self::Service => "service",
+            Self::Node => "node",
+            Self::Namespace => "namespace",
             Self::Process => "process",
             Self::External => "external",
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// What becomes one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum GroupBy {
+    /// A component, else a workload, else a program.
+    #[default]
+    Component,
+    /// A workload, else a unit, else a program.
+    Workload,
+    /// A pod, else a program.
+    Pod,
+    /// A process.
+    Process,
+    /// A namespace of the cluster, else the host.
+    Namespace,
+    /// A node of the cluster.
+    Node,
 }
 
 /// One end of edges. Processes of the same component in the same group are one node, so that a restart makes none.
@@ -85,7 +118,7 @@ pub struct Edge {
     /// Destination port.
     pub port: u16,
     /// Service address before translation; absent when there was none.
-    pub via: Option<SocketAddr>,
+    pub via: Option<Via>,
     /// Totals.
     pub stats: EdgeStats,
 }

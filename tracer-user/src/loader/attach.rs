@@ -81,7 +81,7 @@ pub struct Attached {
     sockets: MapData,
     iterates: bool,
     /// When the last program was in force.
-    attached_ns: u64,
+    in_force_ns: u64,
     /// Socket records that fit the ring, with their headers of 8 bytes.
     drain_max: u64,
     ebpf: Ebpf,
@@ -111,7 +111,7 @@ impl Attached {
                 })?;
             }
         }
-        let attached_ns = clock::boot_ns();
+        let in_force_ns = clock::boot_ns();
         let iterates = request.probes.iter().any(|probe| probe.hook == Hook::Iterator);
         let usable = |name| move |source| AttachError::Map { name, source };
         let records = RingBuf::try_from(take(&mut ebpf, RECORDS)?).map_err(usable(RECORDS))?;
@@ -125,7 +125,7 @@ impl Attached {
             counters,
             sockets,
             iterates,
-            attached_ns,
+            in_force_ns,
             drain_max: drain_max.max(1),
             ebpf,
         })
@@ -231,7 +231,7 @@ impl Attached {
     fn sweep(&self) -> Result<(), AttachError> {
         let mut left = Vec::new();
         self.remembered(|address, entry| {
-            if entry.role == role::UNKNOWN && entry.first_seen_ns < self.attached_ns {
+            if entry.role == role::UNKNOWN && entry.first_seen_ns < self.in_force_ns {
                 left.push(address);
             }
         })?;

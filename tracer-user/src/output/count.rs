@@ -60,6 +60,7 @@ fn key(party: &Party) -> String {
             name,
             role: Some(role),
         } => format!("{name}({role})"),
+        Who::Pod(_) | Who::Service { .. } | Who::Node { .. } => party.claim.who.label().into_owned(),
         Who::External { .. } | Who::Unknown { .. } => party.address.ip().to_string(),
     }
 }

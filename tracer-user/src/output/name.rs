@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::escape::Word;
-use crate::{attribute::Who, report::Party};
+use crate::{
+    attribute::{Who, place::Via},
+    report::Party,
+};
 
 /// Name of a claim, escaped as one word: `etcd`, `k3s-server(kubelet)`, `curl`, `kube-apiserver?` for a guess.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +20,11 @@ impl fmt::Display for Name<'_> {
                 name,
                 role: Some(role),
             } => write!(f, "{}({})", Word(name), Word(role)),
+            Who::Pod(_) | Who::Service { .. } | Who::Node { guess: None, .. } => Word(&self.0.label()).fmt(f),
             Who::External {
+                guess: Some(guess), ..
+            }
+            | Who::Node {
                 guess: Some(guess), ..
             } => write!(f, "{}?", Word(guess)),
             Who::External { guess: None, .. } => f.write_str("external"),
@@ -54,6 +61,21 @@ impl fmt::Display for Place<'_> {
         match self.group {
             "host" | "external" | "" => Word(self.label).fmt(f),
             group => Word(&format!("{group}/{}", self.label)).fmt(f),
+        }
+    }
+}
+
+/// `via 10.96.0.1:443 default/kubernetes`: the service address that was dialled.
+#[derive(Clone, Copy, Debug)]
+pub struct ViaText<'a>(pub &'a Via);
+
+impl fmt::Display for ViaText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Via { address, service }) = self;
+        write!(f, "via {address}")?;
+        match service {
+            Some(service) => write!(f, " {}", Word(service)),
+            None => Ok(()),
         }
     }
 }

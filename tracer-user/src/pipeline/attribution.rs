@@ -7,6 +7,7 @@ use crate::{
     attribute::{
         Claim, Quality, Who,
         names::Groups,
+        place::Place,
         process::ProcessTable,
         remote::Remotes,
         rules::{PortUse, Rules},
@@ -40,6 +41,7 @@ impl Attribution {
                 },
                 quality: Quality::Address,
                 by: "no hook, file table or listening socket told".to_owned(),
+                place: Place::default(),
             }),
         }
     }
@@ -154,6 +156,7 @@ impl Attribution {
             who: claim.who.clone(),
             quality: claim.quality.max(Quality::Listener),
             by: format!("listens there; {}", claim.by),
+            place: claim.place.clone(),
         });
         self.by_listener
             .insert(key, (Arc::clone(claim), Arc::clone(&weak)));

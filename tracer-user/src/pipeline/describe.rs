@@ -55,6 +55,7 @@ impl Pipeline {
             at_unix_ns: self.unix_ns(at_ns),
             source,
             destination,
+            via: None,
             side: side(connection),
             family_v6: connection.ends().any(|end| end.family_v6),
             counters: match what {
@@ -76,6 +77,7 @@ impl Pipeline {
             at_unix_ns: self.unix_ns(listener.since_ns.unwrap_or(self.now_ns).max(self.now_ns)),
             source: party.clone(),
             destination: party,
+            via: None,
             side: Side::Destination,
             family_v6: listener.end.family_v6,
             counters: None,

@@ -45,6 +45,8 @@ pub struct Pipeline {
     delivered: u64,
     snapshots_incomplete: u64,
     degraded: BTreeSet<Degraded>,
+    /// What does not work right now, by source of names.
+    faults: BTreeMap<String, Degraded>,
     cut_off: bool,
     canaries_made: u64,
     /// Port and time of the canaries made.
@@ -67,6 +69,7 @@ impl Pipeline {
             delivered: 0,
             snapshots_incomplete: 0,
             degraded: BTreeSet::new(),
+            faults: BTreeMap::new(),
             cut_off: false,
             canaries_made: 0,
             canary_ports: BTreeMap::new(),
@@ -127,6 +130,14 @@ impl Pipeline {
             Signal::Counters(counters) => self.counters = **counters,
             Signal::Degraded(degraded) => {
                 self.degraded.insert(Degraded::clone(degraded));
+            }
+            Signal::Cgroup { .. } | Signal::Inventory(_) | Signal::Nat(_) => {}
+            Signal::Source(state) => {
+                self.advance(state.at_ns);
+                match &state.fault {
+                    Some(fault) => self.faults.insert(state.source.clone(), fault.clone()),
+                    None => self.faults.remove(&state.source),
+                };
             }
             Signal::Canary { port, at_ns } => {
                 self.advance(*at_ns);
@@ -266,7 +277,12 @@ impl Pipeline {
             overflow: audit.overflow,
             cut_off: self.cut_off,
             canaries: (self.canaries_made, self.canaries_seen),
-            degraded: self.degraded.iter().cloned().collect(),
+            degraded: self
+                .degraded
+                .iter()
+                .chain(self.faults.values())
+                .cloned()
+                .collect(),
         }
     }
 }

@@ -49,6 +49,7 @@ impl Pipeline {
         ConnectionRow {
             source,
             destination,
+            via: None,
             side: side(connection),
             state: speaker.map_or(crate::event::TcpState::Closed, |end| end.state),
             counters: connection.counters(),

@@ -6,7 +6,11 @@ use tracer_common::counters::Counters;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{End, Limit, SIGNAL_MAX};
-use crate::signal::{Degraded, ProcessFacts, Session, Signal};
+use crate::signal::{
+    Degraded, ProcessFacts, Session, Signal,
+    inventory::{Inventory, SourceState},
+    nat::NatFacts,
+};
 
 /// Tag and length.
 pub(super) const PREFIX: usize = 5;
@@ -24,6 +28,10 @@ mod tag {
     pub(super) const DEGRADED: u8 = 9;
     pub(super) const CANARY: u8 = 10;
     pub(super) const TICK: u8 = 11;
+    pub(super) const CGROUP: u8 = 12;
+    pub(super) const INVENTORY: u8 = 13;
+    pub(super) const NAT: u8 = 14;
+    pub(super) const SOURCE: u8 = 15;
     pub(super) const END: u8 = 255;
 }
 
@@ -91,6 +99,10 @@ pub(super) fn encode(signal: &Signal<'_>, out: &mut Vec<u8>) -> Result<(), TooLo
         Signal::Degraded(degraded) => json(tag::DEGRADED, degraded, out),
         Signal::Canary { port, at_ns } => put(tag::CANARY, &[&port.to_le_bytes(), &at_ns.to_le_bytes()], out),
         Signal::Tick { at_ns } => put(tag::TICK, &[&at_ns.to_le_bytes()], out),
+        Signal::Cgroup { id, path } => put(tag::CGROUP, &[&id.to_le_bytes(), path.as_bytes()], out),
+        Signal::Inventory(inventory) => json(tag::INVENTORY, inventory, out),
+        Signal::Nat(nat) => json(tag::NAT, nat, out),
+        Signal::Source(state) => json(tag::SOURCE, state, out),
     }
 }
 
@@ -155,6 +167,9 @@ pub(super) struct Slots {
     degraded: Option<Degraded>,
     counters: Counters,
     remembered: Vec<(u64, u64)>,
+    inventory: Option<Inventory>,
+    nat: Option<NatFacts>,
+    source: Option<SourceState>,
 }
 
 /// Splits the next signal off `plain`: its tag and its payload.
@@ -239,6 +254,17 @@ pub(super) fn decode<'a>(tag: u8, payload: &'a [u8], slots: &'a mut Slots) -> Re
         tag::TICK => Signal::Tick {
             at_ns: u64_of(tag, payload)?,
         },
+        tag::CGROUP => {
+            let malformed = Damage::Payload(tag);
+            let (id, path) = payload.split_first_chunk().ok_or(malformed)?;
+            Signal::Cgroup {
+                id: u64::from_le_bytes(*id),
+                path: std::str::from_utf8(path).map_err(|_text| malformed)?,
+            }
+        }
+        tag::INVENTORY => Signal::Inventory(slots.inventory.insert(from_json(tag, payload)?)),
+        tag::NAT => Signal::Nat(slots.nat.insert(from_json(tag, payload)?)),
+        tag::SOURCE => Signal::Source(slots.source.insert(from_json(tag, payload)?)),
         unknown => return Err(Damage::Tag(unknown)),
     })
 }

@@ -13,7 +13,11 @@ use zerocopy::FromBytes;
 use zstd::zstd_safe::CParameter;
 
 use super::*;
-use crate::signal::{Backend, Degraded, ProcessFacts, Session, Signal};
+use crate::signal::{
+    Backend, Degraded, ProcessFacts, Session, Signal,
+    inventory::{Fact, Inventory, Origin, PodFacts, SourceState},
+    nat::NatFacts,
+};
 
 /// A signal that owns what it tells.
 #[derive(Clone, Debug)]
@@ -29,6 +33,10 @@ enum Owned {
     Degraded(Degraded),
     Canary(u16, u64),
     Tick(u64),
+    Cgroup(u64, String),
+    Inventory(Inventory),
+    Nat(NatFacts),
+    Source(SourceState),
 }
 
 impl Owned {
@@ -51,8 +59,50 @@ impl Owned {
                 at_ns: *at_ns,
             },
             Self::Tick(at_ns) => Signal::Tick { at_ns: *at_ns },
+            Self::Cgroup(id, path) => Signal::Cgroup { id: *id, path },
+            Self::Inventory(inventory) => Signal::Inventory(inventory),
+            Self::Nat(nat) => Signal::Nat(nat),
+            Self::Source(state) => Signal::Source(state),
         }
     }
+}
+
+/// Signals of the sources of names.
+fn any_naming() -> impl Strategy<Value = Owned> {
+    let text = || any::<String>();
+    prop_oneof![
+        (any::<u64>(), text()).prop_map(|(id, path)| Owned::Cgroup(id, path)),
+        (any::<u64>(), text(), any::<bool>()).prop_map(|(at_ns, name, ended)| Owned::Inventory(Inventory {
+            origin: Origin::Cri,
+            at_ns,
+            fact: Fact::Pod(Box::new(PodFacts {
+                uid: name.clone(),
+                labels: vec![(name.clone(), name.clone())],
+                addresses: vec![std::net::IpAddr::from(at_ns.to_be_bytes().map(u16::from))],
+                containers: vec![(name, None)],
+                ended,
+                ..PodFacts::default()
+            })),
+        })),
+        (any::<u64>(), any::<[u8; 4]>(), any::<bool>()).prop_map(|(at_ns, ip, gone)| Owned::Nat(NatFacts {
+            at_ns,
+            netns: 7,
+            gone,
+            original_source: (ip, 1).into(),
+            original_destination: (ip, 2).into(),
+            reply_source: (ip, 3).into(),
+            reply_destination: (ip, 4).into(),
+        })),
+        (any::<u64>(), text(), any::<bool>()).prop_map(|(at_ns, source, off)| Owned::Source(SourceState {
+            fault: off.then(|| Degraded {
+                what: source.clone(),
+                why: source.clone(),
+                remedy: source.clone()
+            }),
+            source,
+            at_ns,
+        })),
+    ]
 }
 
 fn any_signal() -> impl Strategy<Value = Owned> {
@@ -103,6 +153,7 @@ fn any_signal() -> impl Strategy<Value = Owned> {
             exe,
             args,
             netns: Some(number),
+            login: None,
         });
     let bytes = || vec(any::<u8>(), 0..300);
     prop_oneof![
@@ -122,6 +173,7 @@ fn any_signal() -> impl Strategy<Value = Owned> {
         })),
         (any::<u16>(), any::<u64>()).prop_map(|(port, at_ns)| Owned::Canary(port, at_ns)),
         any::<u64>().prop_map(Owned::Tick),
+        any_naming(),
     ]
 }
 

@@ -326,6 +326,10 @@ const fn time_of(signal: &Signal<'_>) -> Option<u64> {
         | Signal::Remembered(_)
         | Signal::Process(_)
         | Signal::Counters(_)
-        | Signal::Degraded(_) => None,
+        | Signal::Degraded(_)
+        | Signal::Cgroup { .. }
+        | Signal::Inventory(_)
+        | Signal::Nat(_)
+        | Signal::Source(_) => None,
     }
 }

@@ -74,7 +74,9 @@ fn is_of(party: &Party, tgid: u32) -> bool {
 fn is_etcd(party: &Party) -> bool {
     match &party.claim.who {
         who @ Who::Component { .. } => is_component(who, "etcd"),
-        Who::External { .. } => is_etcd_client_port(party),
+        Who::External { .. } | Who::Node { .. } | Who::Pod(_) | Who::Service { .. } => {
+            is_etcd_client_port(party)
+        }
         Who::Process { .. } | Who::Unknown { .. } => false,
     }
 }
@@ -89,7 +91,9 @@ fn group(rows: &[&ConnectionRow]) -> Vec<Evidence> {
             continue;
         }
         let note = match row.destination.claim.who {
-            Who::External { .. } => "a remote etcd, known by its port only",
+            Who::External { .. } | Who::Node { .. } | Who::Pod(_) | Who::Service { .. } => {
+                "a remote etcd, known by its port only"
+            }
             Who::Component { .. } | Who::Process { .. } | Who::Unknown { .. } => "live",
         };
         groups.push(Evidence {

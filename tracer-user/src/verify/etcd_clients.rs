@@ -100,7 +100,12 @@ fn judge(client: &Evidence, allow: &[String]) -> Client {
         // A thread's name alone can be anybody's: it neither clears nor convicts.
         Who::Component { .. } if client.source.claim.quality >= Quality::Comm => Client::Unnamed,
         Who::Component { .. } if is_apiserver(who) || is_component(who, "etcd") => Client::Expected,
-        Who::Component { .. } | Who::Process { .. } | Who::External { .. } => Client::Foreign,
+        Who::Component { .. }
+        | Who::Process { .. }
+        | Who::Pod(_)
+        | Who::Service { .. }
+        | Who::Node { .. }
+        | Who::External { .. } => Client::Foreign,
     }
 }
 

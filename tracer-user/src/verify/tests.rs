@@ -29,6 +29,7 @@ fn party(who: Who, quality: Quality, tgid: u32, address: &str) -> Party {
             who,
             quality,
             by: "test".to_owned(),
+            place: crate::attribute::place::Place::default(),
         }),
         process: (tgid != 0).then_some(ProcessRef {
             tgid,
@@ -83,6 +84,7 @@ fn row(source: Party, destination: Party) -> ConnectionRow {
     ConnectionRow {
         source,
         destination,
+        via: None,
         side: Side::Both,
         state: TcpState::Established,
         counters: None,
@@ -106,6 +108,7 @@ fn happening(what: Happened, source: Party, destination: Party) -> Happening {
         at_unix_ns: 7,
         source,
         destination,
+        via: None,
         side: Side::Both,
         family_v6: false,
         counters: None,

@@ -52,6 +52,7 @@ const EDGES: &[(&str, &str)] = &[
     ("attribute", "event signal hash"),
     ("report", "event signal attribute"),
     ("graph", "event signal attribute report"),
+    ("resolve", "signal clock attribute"),
     ("pipeline", "event signal decode track attribute graph report"),
     ("loader", "signal clock"),
     ("record", "signal clock"),

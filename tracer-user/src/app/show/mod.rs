@@ -175,6 +175,10 @@ impl Show {
             | Signal::Process(_)
             | Signal::Counters(_)
             | Signal::Degraded(_)
+            | Signal::Cgroup { .. }
+            | Signal::Inventory(_)
+            | Signal::Nat(_)
+            | Signal::Source(_)
             | Signal::Canary { .. } => Ok(()),
         }
     }

@@ -103,6 +103,7 @@ impl Cache {
             who,
             quality: claim.quality,
             by: format!("{}, {verb} {port}", claim.by),
+            place: claim.place.clone(),
         });
         if self.roles.len() >= REMEMBERED_MAX {
             self.roles.clear();

@@ -213,6 +213,7 @@ impl ProcessTable {
             who: parent.claim.who.clone(),
             quality: parent.claim.quality,
             by,
+            place: parent.claim.place.clone(),
         };
         child.reference.exe.clone_from(&parent.reference.exe);
         child.has_roles = parent.has_roles;

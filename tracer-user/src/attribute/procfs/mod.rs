@@ -75,6 +75,7 @@ impl Procfs {
             exe: exe_path.map(String::from),
             args: rules.harmless_args(exe_path, &cmdline),
             cgroup: read(&dir.join("cgroup")).and_then(|bytes| text::cgroup(&bytes)),
+            login: None,
             netns: self.netns(tgid),
         };
         let after = text::stat(&read(&dir.join("stat"))?)?;

@@ -138,6 +138,7 @@ impl Rules {
             who,
             quality: Quality::Comm,
             by,
+            place: crate::attribute::place::Place::default(),
         }
     }
 
@@ -160,6 +161,7 @@ impl Rules {
                 },
                 quality,
                 by,
+                place: crate::attribute::place::Place::default(),
             }
         };
         let inside = self.commands.get(base);
@@ -221,6 +223,7 @@ impl Rules {
                 who,
                 quality: Quality::Argv,
                 by,
+                place: crate::attribute::place::Place::default(),
             };
         }
         let name = if self.argv0s.contains_key(script) {
@@ -253,6 +256,7 @@ fn process(name: String, quality: Quality, by: String) -> Claim {
         who: Who::Process { name },
         quality,
         by,
+        place: crate::attribute::place::Place::default(),
     }
 }
 

@@ -208,6 +208,9 @@ impl Growing {
         let kind = match self.claim.who {
             Who::Component { .. } => NodeKind::Component,
             Who::Process { .. } => NodeKind::Process,
+            Who::Pod(_) => NodeKind::Workload,
+            Who::Service { .. } => NodeKind::Service,
+            Who::Node { .. } => NodeKind::Node,
             Who::External { .. } => NodeKind::External,
             Who::Unknown { .. } => NodeKind::Unknown,
         };

@@ -11,6 +11,7 @@ fn claim(name: &str, quality: Quality) -> Arc<Claim> {
         },
         quality,
         by: format!("{quality:?}"),
+        place: crate::attribute::place::Place::default(),
     })
 }
 

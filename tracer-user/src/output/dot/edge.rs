@@ -6,6 +6,7 @@ use crate::{
     graph::{Edge, EdgeStats},
     output::{
         escape::{Dot, Shown},
+        name::ViaText,
         units::{Bytes, Count, Span},
     },
 };
@@ -53,8 +54,8 @@ pub(super) fn write_edge(text: &mut String, edge: &Edge, guess: bool) -> std::fm
 fn label(edge: &Edge) -> String {
     let stats = &edge.stats;
     let mut lines = vec![format!("tcp/{}", edge.port)];
-    if let Some(via) = edge.via {
-        lines.push(format!("via {via}"));
+    if let Some(via) = &edge.via {
+        lines.push(Dot(ViaText(via)).to_string());
     }
     if stats.opened > 0 {
         lines.push(format!("{} conn", stats.opened));

@@ -33,6 +33,10 @@ fn look_of(node: &Node) -> Look {
         (NodeKind::Component, Some("etcd")) => look("cylinder", "#009E73", "#E5F5F1", "1.6"),
         (NodeKind::Component, Some("kube-apiserver")) => look("box3d", "#0072B2", "#E5F1F7", "1.6"),
         (NodeKind::Component, _) => look("box", "#0072B2", "#FFFFFF", "1.4"),
+        (NodeKind::Workload, _) => look("component", "#0072B2", "#FFFFFF", "1.4"),
+        (NodeKind::Service, _) => look("hexagon", "#56B4E9", "#EEF7FD", "1.2"),
+        (NodeKind::Node, _) => look("box3d", "#666666", "#F2F2F2", "1.2"),
+        (NodeKind::Namespace, _) => look("folder", "#666666", "#FFFFFF", "1.2"),
         (NodeKind::Process, _) => look("ellipse", "#666666", "#FFFFFF", "1"),
         (NodeKind::External, _) => look("house", "#CC79A7", "#FAF1F6", "1.2"),
         (NodeKind::Unknown, _) => look("diamond", "#E69F00", "#FDF5E5", "1.4"),
@@ -71,6 +75,9 @@ fn label(node: &Node) -> String {
             Who::External { guess: None, .. }
             | Who::Component { .. }
             | Who::Process { .. }
+            | Who::Pod(_)
+            | Who::Service { .. }
+            | Who::Node { .. }
             | Who::Unknown { .. } => "external".to_owned(),
         }),
         (kind, 0, _) => lines.push(kind.name().to_owned()),

@@ -109,17 +109,22 @@ fn is_component(who: &Who, wanted: &str) -> bool {
                             .is_some_and(|rest| rest.eq_ignore_ascii_case(role))
                 })
         }
-        Who::External { guess, .. } => guess
+        Who::External { guess, .. } | Who::Node { guess, .. } => guess
             .as_deref()
             .is_some_and(|guess| guess.eq_ignore_ascii_case(wanted)),
-        Who::Process { .. } | Who::Unknown { .. } => false,
+        Who::Process { .. } | Who::Pod(_) | Who::Service { .. } | Who::Unknown { .. } => false,
     }
 }
 
 fn is_process(who: &Who, wanted: &str) -> bool {
     match who {
         Who::Process { name } => name == wanted,
-        Who::Component { .. } | Who::External { .. } | Who::Unknown { .. } => false,
+        Who::Component { .. }
+        | Who::Pod(_)
+        | Who::Service { .. }
+        | Who::Node { .. }
+        | Who::External { .. }
+        | Who::Unknown { .. } => false,
     }
 }
 

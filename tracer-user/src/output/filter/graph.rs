@@ -72,7 +72,12 @@ fn in_netns(filter: &Filter, node: &Node) -> bool {
 const fn external(node: &Node) -> Option<std::net::IpAddr> {
     match &node.claim.who {
         Who::External { address, .. } => Some(*address),
-        Who::Component { .. } | Who::Process { .. } | Who::Unknown { .. } => None,
+        Who::Component { .. }
+        | Who::Process { .. }
+        | Who::Pod(_)
+        | Who::Service { .. }
+        | Who::Node { .. }
+        | Who::Unknown { .. } => None,
     }
 }
 

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, io::Write, net::SocketAddr};
 
 use serde::Serialize;
 
-use super::{Layout, List, Meta, Text, party::Attribution, write_document};
+use super::{
+    Layout, List, Meta, Text,
+    party::{Attribution, JsonVia},
+    write_document,
+};
 use crate::{
     graph::{Edge, Graph, Node},
     output::{Frame, SinkError, units::Rfc3339},
@@ -68,7 +72,7 @@ struct JsonEdge<'a> {
     destination: &'a str,
     port: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    via: Option<SocketAddr>,
+    via: Option<JsonVia<'a>>,
     opened: u64,
     active: u64,
     joined: u64,
@@ -99,7 +103,7 @@ impl<'a> From<&'a Edge> for JsonEdge<'a> {
             source: &edge.source,
             destination: &edge.destination,
             port: edge.port,
-            via: edge.via,
+            via: edge.via.as_ref().map(JsonVia::from),
             opened: stats.opened,
             active: stats.active,
             joined: stats.joined,

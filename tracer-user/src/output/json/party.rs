@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Text;
 use crate::{
-    attribute::{Claim, Quality, Who},
+    attribute::{Claim, Quality, Who, place::Via},
     report::{Party, ProcessRef},
 };
 
@@ -60,7 +60,12 @@ pub(super) fn component(who: &Who) -> Option<Component<'_>> {
             name,
             role: Some(role),
         } => Some(Component::Role(name, role)),
-        Who::Process { .. } | Who::External { .. } | Who::Unknown { .. } => None,
+        Who::Process { .. }
+        | Who::Pod(_)
+        | Who::Service { .. }
+        | Who::Node { .. }
+        | Who::External { .. }
+        | Who::Unknown { .. } => None,
     }
 }
 
@@ -109,6 +114,26 @@ impl<'a> From<&'a ProcessRef> for JsonProcess<'a> {
     }
 }
 
+/// The service address that was dialled, before translation.
+#[derive(Serialize)]
+pub(super) struct JsonVia<'a> {
+    address: Text<IpAddr>,
+    port: u16,
+    /// `namespace/name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+}
+
+impl<'a> From<&'a Via> for JsonVia<'a> {
+    fn from(via: &'a Via) -> Self {
+        Self {
+            address: Text(via.address.ip()),
+            port: via.address.port(),
+            service: via.service.as_deref(),
+        }
+    }
+}
+
 /// What a claim rests on.
 #[derive(Serialize)]
 pub(super) struct Attribution<'a> {
@@ -125,9 +150,9 @@ pub(super) struct Attribution<'a> {
 impl<'a> From<&'a Claim> for Attribution<'a> {
     fn from(claim: &'a Claim) -> Self {
         let (guess, reason) = match &claim.who {
-            Who::External { guess, .. } => (guess.as_deref(), None),
+            Who::External { guess, .. } | Who::Node { guess, .. } => (guess.as_deref(), None),
             Who::Unknown { reason } => (None, Some(reason.as_str())),
-            Who::Component { .. } | Who::Process { .. } => (None, None),
+            Who::Component { .. } | Who::Process { .. } | Who::Pod(_) | Who::Service { .. } => (None, None),
         };
         Self {
             quality: claim.quality,

@@ -10,6 +10,7 @@ use crate::{
         SinkError,
         escape::Word,
         name::Place,
+        name::ViaText,
         style::{Paint, Tone},
         units::{Bytes, Count, Span},
     },
@@ -89,8 +90,10 @@ fn name(node: Option<&Node>, id: &str) -> Cell {
     }
     .to_string();
     let tone = match node.kind {
-        NodeKind::Component => Tone::Strong,
-        NodeKind::Process | NodeKind::External => Tone::Plain,
+        NodeKind::Component | NodeKind::Workload => Tone::Strong,
+        NodeKind::Process | NodeKind::Service | NodeKind::Node | NodeKind::Namespace | NodeKind::External => {
+            Tone::Plain
+        }
         NodeKind::Unknown => Tone::Doubt,
     };
     Cell::new(text, tone)
@@ -130,8 +133,8 @@ fn evidence(edge: &Edge, source: Option<&Node>, destination: Option<&Node>) -> S
     if stats.found > 0 {
         words.push(format!("{} found at start", stats.found));
     }
-    if let Some(via) = edge.via {
-        words.push(format!("via {via}"));
+    if let Some(via) = &edge.via {
+        words.push(ViaText(via).to_string());
     }
     words.join(", ")
 }

@@ -175,8 +175,8 @@ fn who(who: &Who) -> Cell {
 
 const fn tone(who: &Who) -> Tone {
     match who {
-        Who::Component { .. } => Tone::Strong,
-        Who::Process { .. } | Who::External { .. } => Tone::Plain,
+        Who::Component { .. } | Who::Pod(_) => Tone::Strong,
+        Who::Process { .. } | Who::Service { .. } | Who::Node { .. } | Who::External { .. } => Tone::Plain,
         Who::Unknown { .. } => Tone::Doubt,
     }
 }

@@ -2,9 +2,14 @@
 //!
 //! A recording is a sequence of signals, so replaying it reproduces any run exactly.
 //!
-//! To add an outside input: a variant here, its frame in `record/frame.rs`, its arm in `pipeline.rs`.
+//! To add an outside input: a variant here, its frame in `record/frame.rs`, its arm in `pipeline/mod.rs`.
 #![forbid(unsafe_code)]
 
+pub mod inventory;
+pub mod nat;
+
+use inventory::{Inventory, SourceState};
+use nat::NatFacts;
 use serde::{Deserialize, Serialize};
 use tracer_common::counters::Counters;
 
@@ -34,6 +39,19 @@ pub enum Signal<'a> {
     },
     /// What /proc says of a process.
     Process(&'a ProcessFacts),
+    /// A directory of the cgroup v2 tree that is older than the tracer.
+    Cgroup {
+        /// Its inode, which is its id.
+        id: u64,
+        /// Path below the tree's root.
+        path: &'a str,
+    },
+    /// A source of names told something.
+    Inventory(&'a Inventory),
+    /// A translated connection came or went.
+    Nat(&'a NatFacts),
+    /// A source of names began or ceased to work.
+    Source(&'a SourceState),
     /// The kernel side's counters, summed over CPUs since the start.
     Counters(&'a Counters),
     /// Something does not work as well as it could.
@@ -118,6 +136,20 @@ pub struct ProcessFacts {
     pub cgroup: Option<String>,
     /// Network namespace inode of the process.
     pub netns: Option<u32>,
+    /// Who logged in, whatever `sudo` and `su` made of the user id since; absent for daemons.
+    #[serde(default)]
+    pub login: Option<Login>,
+}
+
+/// The login session a process belongs to, from the kernel's audit fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    /// `/proc/PID/loginuid`: who logged in.
+    pub uid: u32,
+    /// Name of that user on this node; absent when it has none.
+    pub name: Option<String>,
+    /// `/proc/PID/sessionid`; absent when there is none.
+    pub session: Option<u32>,
 }
 
 /// Something that does not work as well as it could, shown in every output.
