@@ -3,6 +3,7 @@
 //! To add a source of identity: one file here, one rank in [`Quality`].
 #![forbid(unsafe_code)]
 
+pub mod cgroup;
 pub mod names;
 pub mod place;
 pub mod process;
