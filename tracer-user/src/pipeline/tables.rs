@@ -73,7 +73,7 @@ impl Pipeline {
             .iter()
             .filter(|listener| listener.end.owner.is_none_or(|(owner, _)| owner.tgid != own))
             .map(|listener| ListenerRow {
-                party: self.attribution.listener(listener),
+                party: self.attribution.listener(listener).party,
                 family_v6: listener.end.family_v6,
                 group: self.attribution.group(listener.end.netns).to_string(),
                 connections: incoming
