@@ -139,6 +139,9 @@ impl Pipeline {
         for listener in &listeners {
             let known = self.attribution.listener(listener);
             builder.listens(known.subject, listener.local);
+            if let Some(process) = &known.party.process {
+                builder.process(known.subject, process.tgid);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod attribution;
 mod describe;
+mod explain;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -261,11 +262,7 @@ impl Pipeline {
     /// The graph of everything since the start, at the finest grain: what is filtered is filtered before nodes are put
     /// together ([`Graph::fold`]).
     pub fn fine_graph(&mut self) -> Graph {
-        let mut builder = self.finished.clone();
-        let live: Vec<Connection> = self.tracker.connections().copied().collect();
-        for connection in &live {
-            self.add(&mut builder, connection);
-        }
+        let mut builder = self.tally();
         self.add_listeners(&mut builder);
         let window = self.window_unix_ns();
         let mut health = self.health();
@@ -283,6 +280,16 @@ impl Pipeline {
             })
         };
         builder.finish(self.session.hostname.clone(), window, health, name, via)
+    }
+
+    /// Everything since the start, by subjects.
+    fn tally(&mut self) -> Builder {
+        let mut builder = self.finished.clone();
+        let live: Vec<Connection> = self.tracker.connections().copied().collect();
+        for connection in &live {
+            self.add(&mut builder, connection);
+        }
+        builder
     }
 
     /// The graph of everything since the start.

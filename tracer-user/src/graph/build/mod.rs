@@ -94,6 +94,30 @@ impl Builder {
         stats.add(what);
     }
 
+    /// Edges there are.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.edges.keys()
+    }
+
+    /// Every subject that has an edge or listens.
+    pub(crate) fn subjects(&self) -> BTreeSet<u32> {
+        self.edges
+            .keys()
+            .flat_map(|(source, destination, ..)| [*source, *destination])
+            .chain(self.listening.keys().copied())
+            .collect()
+    }
+
+    /// Processes of a subject, in order.
+    pub(crate) fn pids(&self, subject: u32) -> impl Iterator<Item = u32> {
+        self.pids.get(&subject).into_iter().flatten().copied()
+    }
+
+    /// What a subject listens on, in order.
+    pub(crate) fn listening(&self, subject: u32) -> impl Iterator<Item = SocketAddr> {
+        self.listening.get(&subject).into_iter().flatten().copied()
+    }
+
     /// Service addresses that were dialled.
     pub(crate) fn vias(&self) -> impl Iterator<Item = SocketAddr> {
         let vias: BTreeSet<SocketAddr> = self.edges.keys().filter_map(|(.., via)| *via).collect();

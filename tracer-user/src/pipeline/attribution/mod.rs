@@ -29,7 +29,9 @@ use crate::{
 };
 use local::Around;
 use remote::Asked;
-use subject::{Named, Same, Subject, Subjects};
+pub(super) use remote::title;
+pub(super) use subject::{Named, Subject};
+use subject::{Same, Subjects};
 
 /// Subjects numbered before those that no edge has are forgotten: about 400 bytes each. Edges hold half as many at most.
 const SUBJECTS_MAX: usize = 1 << 18;
@@ -41,7 +43,7 @@ pub(super) struct Attribution {
     pub(super) cgroups: CgroupTable,
     pub(super) inventory: Inventory,
     subjects: Subjects,
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
     remotes: Remotes,
     groups: Groups,
     /// Name of this node in the cluster.
@@ -140,17 +142,8 @@ impl Attribution {
         let claim = owner.and_then(|(owner, _)| self.processes.claim(owner.tgid, end.owner_ns, used));
         let subject = match (owner, claim) {
             (Some((owner, by)), Some(claim)) => {
-                let process = self.processes.who(owner.tgid, end.owner_ns);
-                let from_proc = process.and_then(|process| process.cgroup.as_deref());
-                let cgroup = self.cgroups.place_of(owner.cgroup_id, end.owner_ns, from_proc);
-                Subject::Process {
-                    claim: Same(claim),
-                    cgroup: cgroup.map(Same),
-                    human: None,
-                    spoofed: None,
-                    by_listener: by_listener || by == OwnerBy::Listener,
-                    netns: end.netns,
-                }
+                let by_listener = by_listener || by == OwnerBy::Listener;
+                self.of_process(owner.tgid, end.owner_ns, claim, by_listener, end.netns)
             }
             (None, _) | (_, None) => nobody,
         };
@@ -161,6 +154,28 @@ impl Attribution {
             process: reference,
         };
         self.known(subject, party, end.owner_ns)
+    }
+
+    fn of_process(
+        &mut self,
+        tgid: u32,
+        at_ns: u64,
+        claim: Arc<Claim>,
+        by_listener: bool,
+        netns: u32,
+    ) -> Subject {
+        let process = self.processes.who(tgid, at_ns);
+        let from_proc = process.and_then(|process| process.cgroup.as_deref());
+        let cgroup_id = process.map_or(0, |process| process.reference.cgroup_id);
+        let cgroup = self.cgroups.place_of(cgroup_id, at_ns, from_proc);
+        Subject::Process {
+            claim: Same(claim),
+            cgroup: cgroup.map(Same),
+            human: None,
+            spoofed: None,
+            by_listener,
+            netns,
+        }
     }
 
     fn elsewhere(&mut self, address: SocketAddr, port: Option<u16>, connection: &Connection) -> Known {
@@ -191,13 +206,30 @@ impl Attribution {
     }
 
     /// The name of a subject, as far as it is known now.
-    fn named(&mut self, number: u32) -> Named {
+    pub(super) fn named(&mut self, number: u32) -> Named {
         let revision = self.inventory.revision();
         if let Some(named) = self.subjects.named(number, revision) {
             return named.clone();
         }
         let new = self.name(number);
         self.subjects.name(number, revision, new)
+    }
+
+    /// What a number stands for.
+    pub(super) fn subject(&self, number: u32) -> Option<&Subject> {
+        self.subjects.get(number).map(|(subject, _)| subject)
+    }
+
+    /// A process without any socket.
+    pub(super) fn subject_of(&mut self, tgid: u32) -> Option<u32> {
+        let process = self.processes.who(tgid, 0)?;
+        let (claim, netns, since_ns) = (
+            Arc::clone(&process.claim),
+            process.netns.unwrap_or_default(),
+            process.since_ns,
+        );
+        let subject = self.of_process(tgid, since_ns, claim, false, netns);
+        Some(self.subjects.number(subject, since_ns))
     }
 
     /// The same for a graph.

@@ -227,7 +227,7 @@ fn by_network(asked: &Asked<'_>, inventory: &Inventory, plain: &Claim) -> Option
 }
 
 /// `namespace/name`, or the uid.
-pub(super) fn title(pod: &Pod) -> String {
+pub(in crate::pipeline) fn title(pod: &Pod) -> String {
     if pod.is_named() {
         format!("{}/{}", pod.namespace, pod.name)
     } else {

@@ -13,7 +13,7 @@ use crate::attribute::{Claim, cgroup::CgroupPlace, place::Human};
 
 /// Shared things that are the same only if they are one.
 #[derive(Debug)]
-pub(super) struct Same<T: ?Sized>(pub(super) Arc<T>);
+pub(in crate::pipeline) struct Same<T: ?Sized>(pub(in crate::pipeline) Arc<T>);
 
 impl<T: ?Sized> Clone for Same<T> {
     fn clone(&self) -> Self {
@@ -37,7 +37,7 @@ impl<T: ?Sized> Hash for Same<T> {
 
 /// One end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
+pub(in crate::pipeline) enum Subject {
     /// A process of this machine.
     Process {
         /// Who it is by executable, arguments and name.
@@ -90,9 +90,9 @@ impl Subject {
 
 /// A subject's name at the latest revision of what is known.
 #[derive(Clone, Debug)]
-pub(super) struct Named {
-    pub(super) claim: Arc<Claim>,
-    pub(super) group: Arc<str>,
+pub(in crate::pipeline) struct Named {
+    pub(in crate::pipeline) claim: Arc<Claim>,
+    pub(in crate::pipeline) group: Arc<str>,
 }
 
 /// All subjects of a run, numbered.

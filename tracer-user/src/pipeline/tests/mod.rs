@@ -1,6 +1,7 @@
 //! Signals in, graph and verdicts out, with the model of `track::tests::world` as the kernel.
 
 mod closing;
+mod explain;
 mod history;
 mod names;
 mod own;
