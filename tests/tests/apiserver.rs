@@ -114,6 +114,7 @@ fn lists_are_those_of_the_real_node() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_cannot_be_answered_is_refused_as_the_api_refuses() {
     let server = server();
     let made = pod("web-c796d44f6-jdgtf", "web");

@@ -15,7 +15,8 @@
 //! - `compact`: ends all watches and forgets the history and all continue tokens
 //! - `restart_at`: the same, and all versions go back to this number
 //! - `giant_mib`: puts a pod `giant` with an annotation of so many MiB into `default`
-//! - `flood_pods`: puts so many pods into the namespace `flood`
+//! - `flood_pods`: puts so many pods into the namespace `flood`. Watches follow if `--history` is no less, and are cut
+//!   otherwise, as slow ones are
 
 use crate::http::Refusal;
 use crate::server::Server;

@@ -78,14 +78,6 @@ impl Route {
             Some(_) | None => Self::Unknown,
         }
     }
-
-    pub(crate) fn resource(&self) -> Option<&'static Resource> {
-        if let Self::Objects(target) = self {
-            Some(target.resource)
-        } else {
-            None
-        }
-    }
 }
 
 fn verb(request: &Request, name: &str) -> Verb {

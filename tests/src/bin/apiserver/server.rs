@@ -4,7 +4,7 @@ use crate::api::{self, Answer};
 use crate::faults::{self, Faults};
 use crate::http::{Refusal, Request, Response};
 use crate::list::Lists;
-use crate::route::Route;
+use crate::route::{Route, Target};
 use crate::store::Store;
 use crate::watch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -138,13 +138,15 @@ impl Server {
                 "the stand-in was told to fail",
             ));
         }
-        let resource = route.resource().map_or("", |resource| resource.plural);
-        if faults.forbidden.iter().any(|forbidden| forbidden == resource) {
-            return Err(Refusal::new(
-                403,
-                "Forbidden",
-                format!("{resource} is forbidden: User \"standin\" cannot {route} at the cluster scope"),
-            ));
+        let Route::Objects(Target { verb, resource, .. }) = route else {
+            return Ok(());
+        };
+        let (plural, group) = (resource.plural, resource.group);
+        if faults.forbidden.iter().any(|forbidden| forbidden == plural) {
+            let message = format!(
+                r#"{plural} is forbidden: User "standin" cannot {verb} resource "{plural}" in API group "{group}" at the cluster scope"#
+            );
+            return Err(Refusal::new(403, "Forbidden", message));
         }
         Ok(())
     }

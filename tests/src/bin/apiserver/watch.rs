@@ -61,23 +61,23 @@ pub(crate) fn serve(
     wanted: u64,
     stream: &mut TcpStream,
 ) -> io::Result<bool> {
+    // Noted before the client can know of the watch: what it orders from then on has to reach it.
+    let life = server.store.lock().life;
+    let (drops, garbage) = {
+        let faults = server.faults();
+        (faults.drops, faults.garbage)
+    };
+    let watch = Watch {
+        server,
+        selector,
+        bookmarks: request.is_set("allowWatchBookmarks"),
+        sent: wanted,
+        life,
+        drops,
+        garbage,
+    };
     server.watches.fetch_add(1, Ordering::Relaxed);
-    let outcome = Chunks::begin(stream).and_then(|chunks| {
-        let (drops, garbage) = {
-            let faults = server.faults();
-            (faults.drops, faults.garbage)
-        };
-        let watch = Watch {
-            server,
-            selector,
-            bookmarks: request.is_set("allowWatchBookmarks"),
-            sent: wanted,
-            life: 0,
-            drops,
-            garbage,
-        };
-        watch.run(request, chunks)
-    });
+    let outcome = Chunks::begin(stream).and_then(|chunks| watch.run(request, chunks));
     server.watches.fetch_sub(1, Ordering::Relaxed);
     outcome
 }
@@ -126,7 +126,6 @@ impl Watch<'_> {
     fn begin(&mut self, request: &Request) -> Result<Vec<String>, Refusal> {
         let gone = Faults::take(&mut self.server.faults().gone);
         let state = self.server.store.lock();
-        self.life = state.life;
         let initial = request.is_set("sendInitialEvents");
         if gone || (self.sent != 0 && !initial && self.sent < state.oldest) {
             return Err(too_old(self.sent, state.oldest));
