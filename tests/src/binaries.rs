@@ -30,13 +30,22 @@ pub fn tracer() -> Result<PathBuf> {
 
 /// The stand-in: `KCN_STANDIN_BIN`, else the one built next to this program.
 pub fn standin() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("KCN_STANDIN_BIN") {
+    beside("standin", "KCN_STANDIN_BIN")
+}
+
+/// The stand-in API server: `KCN_APISERVER_BIN`, else the one built next to this program.
+pub fn apiserver() -> Result<PathBuf> {
+    beside("apiserver", "KCN_APISERVER_BIN")
+}
+
+fn beside(name: &str, variable: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(path.into());
     }
-    let path = profile_directory()?.join("standin");
+    let path = profile_directory()?.join(name);
     if !path.exists() {
         bail!(
-            "no {}: run `cargo build -p tests --bins`, or set KCN_STANDIN_BIN",
+            "no {}: run `cargo build -p tests --bins`, or set {variable}",
             path.display()
         );
     }

@@ -1,12 +1,14 @@
-//! What the live tests of kcn-trace, its demo and its benchmark stand on: namespaces, stand-ins, a real etcd,
-//! the kubeadm scenario, and the tracer run as its users run it.
+//! What the live tests of kcn-trace, its demo and its benchmark stand on: namespaces, stand-ins, a stand-in API
+//! server, a real etcd, the kubeadm scenario, and the tracer run as its users run it.
 //!
 //! Everything here is made so that a test that is killed leaves nothing behind, and that tests can run beside each
 //! other: each has its own network namespace and looks only at records of that namespace.
 
+pub mod apiserver;
 pub mod binaries;
 pub mod bpf;
 pub mod etcd;
+pub mod http;
 pub mod json;
 pub mod lines;
 pub mod machine;

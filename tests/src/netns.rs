@@ -65,6 +65,14 @@ impl Netns {
         Ok(work())
     }
 
+    /// Another handle of the same namespace.
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Self {
+            handle: self.handle.try_clone().context("cannot hold a namespace twice")?,
+            inode: self.inode.clone(),
+        })
+    }
+
     /// Adds an address to a device.
     pub fn add_address(&self, device: &str, address: IpAddr, prefix: u8) -> Result<()> {
         self.inside(|| Rtnetlink::open()?.add_address(device, address, prefix))?
