@@ -91,11 +91,16 @@ impl Directories {
         }
         if look.unreadable.is_empty() {
             for (uid, pod) in &mut look.pods {
-                let was_kept = self.memory.get(uid).is_some_and(|memory| memory.was_kept);
-                pod.ended = was_kept && !look.kept.contains(uid);
-                if pod.ended {
-                    look.memory.entry(uid.clone()).or_default().was_kept = true;
-                }
+                let known = self.memory.get(uid).filter(|memory| memory.was_kept);
+                let Some(memory) = known.filter(|_memory| !look.kept.contains(uid)) else {
+                    continue;
+                };
+                // It is over; what it was stays known as long as its logs stay.
+                pod.ended = true;
+                pod.started_unix_ns = memory.born_unix_ns;
+                pod.host_network = memory.hosts.host_network;
+                pod.addresses.clone_from(&memory.hosts.addresses);
+                look.memory.insert(uid.clone(), memory.clone());
             }
         } else {
             look.keep(self);

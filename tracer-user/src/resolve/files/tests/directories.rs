@@ -127,7 +127,10 @@ fn directories_of_other_distributions_count_too() {
 #[test]
 fn a_pod_the_kubelet_dropped_is_over_and_then_gone() {
     let tree = Tree::real();
-    tree.dir(&format!("var/lib/kubelet/pods/{WEB_UID}"));
+    tree.file(
+        &format!("var/lib/kubelet/pods/{WEB_UID}/etc-hosts"),
+        hosts("10.244.0.7"),
+    );
     let mut files = tree.looked();
     assert!(!files.pods.pods[WEB_UID].ended);
     assert!(
@@ -137,7 +140,9 @@ fn a_pod_the_kubelet_dropped_is_over_and_then_gone() {
     tree.remove(&format!("var/lib/kubelet/pods/{WEB_UID}"));
     for _look in 0..2 {
         files.look(false);
-        assert!(files.pods.pods[WEB_UID].ended);
+        let pod = &files.pods.pods[WEB_UID];
+        assert!(pod.ended && pod.started_unix_ns.is_some());
+        assert_eq!(pod.addresses.len(), 1, "its address was its own until now");
     }
     tree.remove(&format!("var/log/pods/default_web-c796d44f6-jdgtf_{WEB_UID}"));
     files.look(false);
