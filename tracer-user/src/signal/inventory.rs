@@ -47,6 +47,8 @@ pub enum Kind {
     Nodes,
     /// [`StaticPodFacts`].
     StaticPods,
+    /// [`ApiServerFacts`].
+    ApiServers,
 }
 
 /// One change of what a source knows.
@@ -92,6 +94,10 @@ pub enum Fact {
     StaticPod(Box<StaticPodFacts>),
     /// No longer there: namespace and name.
     StaticPodGone(String, String),
+    /// Where a kubeconfig file of this node expects the API server, by the file's path.
+    ApiServer(Box<ApiServerFacts>),
+    /// No longer there, by the file's path.
+    ApiServerGone(String),
 }
 
 /// What controls a pod: what an operator calls it.
@@ -254,6 +260,16 @@ pub struct StaticPodFacts {
     pub containers: Vec<(String, Option<String>)>,
     /// Harmless flags of the first container, as `--key=value`.
     pub flags: Vec<String>,
+}
+
+/// Where a kubeconfig file of this node expects the API server, or a balancer in front of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiServerFacts {
+    /// Path of the file.
+    pub path: String,
+    /// Its servers: the host as written, the port, and the host's addresses: itself, or what /etc/hosts says.
+    pub servers: Vec<(String, u16, Vec<IpAddr>)>,
 }
 
 /// What a source of names is worth right now.
