@@ -140,6 +140,11 @@ impl Inventory {
                     );
                 }
             }
+            Fact::ApiServer(servers) => {
+                self.listings.told(origin, Kind::ApiServers, (&servers.path, ""));
+                self.refused += u64::from(!self.network.api_servers(servers));
+            }
+            Fact::ApiServerGone(path) => self.gone(origin, Kind::ApiServers, (path, ""), at_ns),
             Fact::PodGone(uid) => self.gone(origin, Kind::Pods, (uid, ""), at_ns),
             Fact::ContainerGone(id) => self.gone(origin, Kind::Containers, (id, ""), at_ns),
             Fact::ServiceGone(namespace, name) => {
@@ -170,6 +175,7 @@ impl Inventory {
                 self.pods.slice_gone(first, second, at_ns, &mut self.addresses);
             }
             Kind::Nodes => self.network.node_gone(first),
+            Kind::ApiServers => self.network.api_servers_gone(first),
             Kind::StaticPods => {
                 self.static_pods.remove(&(first.to_owned(), second.to_owned()));
             }
@@ -233,6 +239,11 @@ impl Inventory {
     /// Services that have any port at an address, as `namespace/name`, sorted.
     pub fn services_of(&self, addresses: &[IpAddr]) -> Vec<Arc<str>> {
         self.network.services_of(addresses)
+    }
+
+    /// The file of this node that says an API server is at an address and port.
+    pub fn api_server_at(&self, address: IpAddr, port: u16) -> Option<&str> {
+        self.network.api_server_at(address, port)
     }
 
     /// The node that has an address.

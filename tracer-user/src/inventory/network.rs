@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{KEPT_MAX, pool::Pool};
-use crate::signal::inventory::{EndpointsFacts, NodeFacts, ServiceFacts, ServicePort};
+use crate::signal::inventory::{ApiServerFacts, EndpointsFacts, NodeFacts, ServiceFacts, ServicePort};
 
 /// Namespace and name.
 type Key = (String, String);
@@ -51,6 +51,8 @@ pub(super) struct Network {
     nodes: BTreeMap<String, NodeFacts>,
     node_addresses: HashMap<IpAddr, Arc<str>>,
     cidrs: Vec<(Cidr, Arc<str>)>,
+    /// By the path of the file that names them.
+    api_servers: BTreeMap<String, ApiServerFacts>,
 }
 
 impl Network {
@@ -175,6 +177,31 @@ impl Network {
             self.node_addresses.retain(|_, other| **other != *name);
             self.cidrs.retain(|(_, other)| **other != *name);
         }
+    }
+
+    pub(super) fn api_servers(&mut self, facts: &ApiServerFacts) -> bool {
+        if self.api_servers.len() >= KEPT_MAX {
+            return false;
+        }
+        self.api_servers.insert(facts.path.clone(), facts.clone());
+        true
+    }
+
+    pub(super) fn api_servers_gone(&mut self, path: &str) {
+        self.api_servers.remove(path);
+    }
+
+    pub(super) fn api_server_at(&self, address: IpAddr, port: u16) -> Option<&str> {
+        let names_it = |facts: &&ApiServerFacts| {
+            facts
+                .servers
+                .iter()
+                .any(|(_, at, addresses)| *at == port && addresses.contains(&address))
+        };
+        self.api_servers
+            .values()
+            .find(names_it)
+            .map(|facts| facts.path.as_str())
     }
 
     pub(super) fn service_at(&self, address: IpAddr, port: u16) -> Option<&Served> {

@@ -42,6 +42,7 @@ pub(super) fn claim(
     }
     let found = by_pod(asked, inventory)
         .or_else(|| by_service(asked, inventory))
+        .or_else(|| by_files(asked, inventory))
         .or_else(|| by_node(asked, inventory, rules))
         .or_else(|| by_network(asked, inventory, &plain));
     found.map_or(plain, Arc::new)
@@ -145,6 +146,18 @@ fn apiserver(by: String, place: Place) -> Claim {
         by,
         place,
     }
+}
+
+/// What the kubelet and its neighbours are configured to dial.
+fn by_files(asked: &Asked<'_>, inventory: &Inventory) -> Option<Claim> {
+    let port = asked.port?;
+    let path = inventory.api_server_at(asked.address, port)?;
+    let place = Place {
+        node: inventory.node_at(asked.address).cloned(),
+        ..Place::default()
+    };
+    let by = format!("{}:{port} is the API server, says {path}", asked.address);
+    Some(apiserver(by, place))
 }
 
 /// All pods in a node's host network have its address: only the port can tell more.

@@ -26,6 +26,7 @@ pub(super) fn witnesses(scene: &Scene<'_>) -> Vec<Testimony> {
     let mut said = Vec::new();
     by_pod(scene, &mut said);
     by_service(scene, &mut said);
+    by_files(scene, &mut said);
     by_node(scene, &mut said);
     by_port(scene, &mut said);
     if said.is_empty() {
@@ -81,6 +82,15 @@ fn by_service(scene: &Scene<'_>, said: &mut Vec<Testimony>) {
         let outcome = decides(matches!(scene.named.who, Who::Component { .. }));
         let by = format!("{address}:{port}");
         said.push(testimony(3, "endpoint", format!("serves {service}"), by, outcome));
+    }
+}
+
+fn by_files(scene: &Scene<'_>, said: &mut Vec<Testimony>) {
+    if let Some(port) = scene.port
+        && let Some(path) = scene.inventory.api_server_at(scene.address, port)
+    {
+        let outcome = decides(matches!(scene.named.who, Who::Component { .. }));
+        said.push(testimony(3, "node files", "kube-apiserver", path, outcome));
     }
 }
 
