@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+pub mod human;
 pub mod names;
 pub mod place;
 pub mod process;
