@@ -11,6 +11,7 @@ pub mod process;
 pub mod procfs;
 pub mod remote;
 pub mod rules;
+pub mod spoof;
 
 use std::{borrow::Cow, sync::Arc};
 
