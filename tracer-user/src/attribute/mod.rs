@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+pub mod human;
 pub mod names;
 pub mod place;
 pub mod process;
 pub mod procfs;
 pub mod remote;
 pub mod rules;
+pub mod spoof;
 
 use std::{borrow::Cow, sync::Arc};
 

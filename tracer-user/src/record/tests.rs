@@ -154,7 +154,13 @@ fn any_signal() -> impl Strategy<Value = Owned> {
             exe,
             args,
             netns: Some(number),
-            login: None,
+            login: Some(crate::signal::Login {
+                uid: number,
+                name: None,
+                session: Some(number),
+            })
+            .filter(|_| number % 2 == 0),
+            terminal: number % 3 == 0,
         });
     let bytes = || vec(any::<u8>(), 0..300);
     prop_oneof![

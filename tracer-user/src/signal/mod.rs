@@ -142,6 +142,9 @@ pub struct ProcessFacts {
     /// Who logged in, whatever `sudo` and `su` made of the user id since; absent for daemons.
     #[serde(default)]
     pub login: Option<Login>,
+    /// It has a controlling terminal: somebody may sit at it.
+    #[serde(default)]
+    pub terminal: bool,
 }
 
 /// The login session a process belongs to, from the kernel's audit fields.

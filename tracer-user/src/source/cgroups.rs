@@ -94,7 +94,7 @@ fn mount_table(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Root and mount point of the cgroup2 mounts in a mountinfo file: proc_pid_mountinfo(5).
+/// Root and mount point of the cgroup2 mounts in a mountinfo file: `proc_pid_mountinfo(5)`.
 fn mounts(table: &str) -> impl Iterator<Item = (String, String)> {
     table.lines().filter_map(|line| {
         let (mount, kind) = line.split_once(" - ")?;
@@ -110,15 +110,12 @@ fn unescape(field: &str) -> String {
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let code = part.get(..3).and_then(|code| u8::from_str_radix(code, 8).ok());
-        match (code.filter(u8::is_ascii), part.get(3..)) {
-            (Some(code), Some(rest)) => {
-                text.push(char::from(code));
-                text.push_str(rest);
-            }
-            (Some(_) | None, _) => {
-                text.push('\\');
-                text.push_str(part);
-            }
+        if let (Some(code), Some(rest)) = (code.filter(u8::is_ascii), part.get(3..)) {
+            text.push(char::from(code));
+            text.push_str(rest);
+        } else {
+            text.push('\\');
+            text.push_str(part);
         }
     }
     text
@@ -168,9 +165,16 @@ fn walk(mount: &Path, root: &str, most: usize, mut each: impl FnMut(u64, &str)) 
 mod tests {
     use super::*;
 
+    /// Name, mount table, roots and mount points.
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    );
+
     #[test]
     fn the_tree_is_found_wherever_it_is_mounted() {
-        let cases: &[(&str, &str, &[(&str, &str)])] = &[
+        let cases: &[Case] = &[
             (
                 "unified",
                 "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n",

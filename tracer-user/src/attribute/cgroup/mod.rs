@@ -69,7 +69,7 @@ pub struct CgroupPlace {
     pub node: Option<CgroupContainer>,
     /// The container a conmon watches. conmon is a process of the host, whatever cgroup it is in.
     pub conmon_of: Option<String>,
-    /// systemd unit or its like on Talos and OpenRC; of a bare container, the unit inside it.
+    /// systemd unit or its like on Talos and `OpenRC`; of a bare container, the unit inside it.
     pub unit: Option<String>,
     /// systemd's scope of a login session: `session-12.scope`.
     pub session: Option<String>,
@@ -161,7 +161,7 @@ impl CgroupPlace {
                 }
                 None if self.container.is_none() => {
                     // podman inside a unit's own cgroup (`--cgroups=split`) is that unit.
-                    if !before[1].ends_with(".service") {
+                    if before[1].strip_suffix(".service").is_none() {
                         self.unit = None;
                     }
                     self.container = Some(container);

@@ -59,10 +59,12 @@ pub(super) fn classify<'a>(
         return Segment::User(uid);
     }
     if let Some(unit) = unit(segment) {
-        return if unit.starts_with("session-") && segment.ends_with(".scope") {
-            Segment::Session(segment)
-        } else {
-            Segment::Unit(unit.to_owned())
+        let session = unit
+            .strip_prefix("session-")
+            .and_then(|name| name.strip_suffix(".scope"));
+        return match session {
+            Some(_) => Segment::Session(unit),
+            None => Segment::Unit(unit.to_owned()),
         };
     }
     let service = |head: &str| Segment::Unit(format!("{head}/{segment}"));

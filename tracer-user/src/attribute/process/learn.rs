@@ -72,6 +72,7 @@ impl ProcessTable {
         process.parent_tgid = facts.parent_tgid;
         process.netns = facts.netns;
         process.login = facts.login.clone().map(Arc::new);
+        process.terminal = facts.terminal;
         process.cgroup = facts.cgroup.as_deref().map(|path| self.cache.text(path));
         if !facts.args.is_empty() {
             process.args = facts.args.clone().into();
@@ -194,6 +195,7 @@ impl ProcessTable {
             cgroup: None,
             args: Arc::clone(&self.no_args),
             login: None,
+            terminal: false,
             exec: None,
             arg0: None,
             asked: false,

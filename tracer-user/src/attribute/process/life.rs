@@ -33,6 +33,8 @@ pub struct Process {
     pub args: Arc<[String]>,
     /// Who logged in; absent for daemons, and until /proc told of it or of the parent it was forked by.
     pub login: Option<Arc<Login>>,
+    /// It has a controlling terminal, /proc told.
+    pub terminal: bool,
     /// Path given to `execve`.
     pub(super) exec: Option<Arc<str>>,
     /// `argv[0]` at `execve`.

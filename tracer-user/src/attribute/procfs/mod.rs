@@ -91,6 +91,7 @@ impl Procfs {
             args: rules.harmless_args(exe_path, &cmdline),
             cgroup: read(&dir.join("cgroup")).and_then(|bytes| text::cgroup(&bytes)),
             login: self.login(dir),
+            terminal: before.terminal,
             netns: self.netns(tgid),
         };
         let after = text::stat(&read(&dir.join("stat"))?)?;

@@ -159,11 +159,19 @@ fn what_cannot_be_read_is_absent_and_the_rest_is_there() {
     assert_eq!(tree.read(8), None, "a process that is gone");
 }
 
+/// Name, `loginuid`, `sessionid`, what is told.
+type Audit = (
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+    Option<Login>,
+);
+
 #[test]
 fn who_logged_in_is_told_and_a_daemon_is_nobodys() {
     let passwd = Tree::new("passwd");
     passwd.file("passwd", "root:x:0:0\nalice:x:1000:1000\n");
-    let cases: &[(&str, Option<&str>, Option<&str>, Option<Login>)] = &[
+    let cases: &[Audit] = &[
         ("a daemon", Some("4294967295"), Some("4294967295"), None),
         ("a kernel without audit", None, None, None),
         ("no number", Some("abc\n"), Some("7"), None),

@@ -7,6 +7,8 @@ pub(super) struct Stat {
     /// Name of the group leader. May hold spaces, parentheses and newlines.
     pub(super) comm: String,
     pub(super) parent: u32,
+    /// It has a controlling terminal.
+    pub(super) terminal: bool,
     /// Clock ticks after boot.
     pub(super) start_ticks: u64,
 }
@@ -18,12 +20,14 @@ pub(super) fn stat(text: &[u8]) -> Option<Stat> {
     let comm = String::from_utf8_lossy(text.get(open + 1..close)?).into_owned();
     let fields = std::str::from_utf8(text.get(close + 1..)?).ok()?;
     let mut fields = fields.split_ascii_whitespace();
-    // proc_pid_stat(5): (3) state, (4) ppid, ... (22) starttime.
+    // proc_pid_stat(5): (3) state, (4) ppid, ... (7) tty_nr, ... (22) starttime.
     let parent = fields.nth(1)?.parse().ok()?;
-    let start_ticks = fields.nth(17)?.parse().ok()?;
+    let terminal = fields.nth(2)? != "0";
+    let start_ticks = fields.nth(14)?.parse().ok()?;
     Some(Stat {
         comm,
         parent,
+        terminal,
         start_ticks,
     })
 }

@@ -35,6 +35,21 @@ pub enum PortUse {
     Dials(u16),
 }
 
+/// Kinds of executables, by how much their name says of what runs in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A component's, and nothing else.
+    Component,
+    /// A component's that holds others as well: k3s, hyperkube.
+    Multicall,
+    /// Runs scripts.
+    Interpreter,
+    /// Holds small programs: busybox.
+    Applets,
+    /// Nothing the rules know.
+    Other,
+}
+
 /// Rules for components, interpreters and ports.
 #[derive(Debug)]
 pub struct Rules {
@@ -129,6 +144,25 @@ impl Rules {
             PortUse::Dials(port) => component.dials.get(&port),
         };
         role.map(String::as_str)
+    }
+
+    /// Components whose processes the kernel may call so, in order of their names.
+    pub fn components_by_comm(&self, comm: &str) -> impl Iterator<Item = &str> {
+        let sharing = self.comms.get(comm).into_iter().flatten();
+        sharing.map(|component| component.name.as_str())
+    }
+
+    /// What an executable of this base name may be.
+    pub fn program(&self, base: &str) -> Program {
+        if self.applets.contains(base) {
+            return Program::Applets;
+        }
+        match self.by_exe(base) {
+            Some(component) if component.multicall => Program::Multicall,
+            Some(_) => Program::Component,
+            None if self.interpreter(base).is_some() => Program::Interpreter,
+            None => Program::Other,
+        }
     }
 
     fn by_exe(&self, base: &str) -> Option<&Arc<Component>> {

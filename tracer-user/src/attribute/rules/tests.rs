@@ -185,6 +185,7 @@ fn a_script_seen_only_at_exec_is_no_component() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn ports_give_single_binaries_their_roles() {
     let rules = rules();
     let cases: &[(&str, &str, PortUse, Option<&str>)] = &[
@@ -231,6 +232,43 @@ fn ports_give_single_binaries_their_roles() {
             PortUse::Serves(9345),
             Some("supervisor"),
         ),
+        (
+            "rke2's agent reaching its kubelet",
+            "rke2",
+            PortUse::Dials(10_250),
+            Some("tunnel"),
+        ),
+        (
+            "rke2's kubelet is a process of its own",
+            "rke2",
+            PortUse::Serves(10_250),
+            None,
+        ),
+        (
+            "kubelite's own kubelet",
+            "kubelite",
+            PortUse::Serves(10_250),
+            Some("kubelet"),
+        ),
+        (
+            "kubelite asking a kubelet",
+            "kubelite",
+            PortUse::Dials(10_250),
+            Some("kube-apiserver"),
+        ),
+        (
+            "kubelite and dqlite",
+            "kubelite",
+            PortUse::Dials(19_001),
+            Some("kube-apiserver"),
+        ),
+        (
+            "kubelite's scheduler",
+            "kubelite",
+            PortUse::Serves(10_259),
+            Some("kube-scheduler"),
+        ),
+        ("k0s' join API", "k0s", PortUse::Serves(9443), Some("join-api")),
         ("KubePrism", "machined", PortUse::Serves(7445), Some("kubeprism")),
         (
             "a component that is one thing",
