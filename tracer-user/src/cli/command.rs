@@ -6,10 +6,12 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::{
     args::{
-        CadenceArgs, DirectionArgs, EndArgs, FromPortArgs, NetnsArgs, ProbeArgs, RulesArgs, SaveArgs,
-        SizeArgs,
+        capture::{AtOnceArgs, LiveArgs, ProbeArgs, RecordArgs, RulesArgs},
+        filter::GraphFilterArgs,
     },
+    format::TableFormat,
     value,
+    views::{ComponentsArgs, ConnectionsArgs, EventsArgs, GraphArgs, ListenersArgs, VerifyArgs},
 };
 use crate::output::style::Choice;
 
@@ -86,51 +88,6 @@ impl From<Color> for Choice {
             Color::Never => Self::Never,
         }
     }
-}
-
-/// For what watches over a time.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct LiveArgs {
-    #[command(flatten)]
-    pub(super) at_once: AtOnceArgs,
-    #[command(flatten)]
-    pub(super) cadence: CadenceArgs,
-}
-
-/// For what is made of a single snapshot.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct AtOnceArgs {
-    #[command(flatten)]
-    pub(super) probe: ProbeArgs,
-    #[command(flatten)]
-    pub(super) size: SizeArgs,
-    #[command(flatten)]
-    pub(super) rules: RulesArgs,
-    #[command(flatten)]
-    pub(super) save: SaveArgs,
-}
-
-/// For `record`, whose own `-w` is required.
-#[derive(Args, Debug)]
-pub(super) struct RecordArgs {
-    #[command(flatten)]
-    pub(super) probe: ProbeArgs,
-    #[command(flatten)]
-    pub(super) size: SizeArgs,
-    #[command(flatten)]
-    pub(super) cadence: CadenceArgs,
-    #[command(flatten)]
-    pub(super) rules: RulesArgs,
-}
-
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct GraphFilterArgs {
-    #[command(flatten)]
-    pub(super) ends: EndArgs,
-    #[command(flatten)]
-    pub(super) directions: DirectionArgs,
-    #[command(flatten)]
-    pub(super) netns: NetnsArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -250,119 +207,4 @@ pub(super) enum ReplayView {
     Components(ComponentsArgs),
     /// Check what had to be and what had not to be
     Verify(VerifyArgs),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct EventsArgs {
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "compact")]
-    pub(super) output: EventsFormat,
-    #[command(flatten)]
-    pub(super) filters: GraphFilterArgs,
-    #[command(flatten)]
-    pub(super) from_port: FromPortArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct GraphArgs {
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: GraphFormat,
-    #[command(flatten)]
-    pub(super) filters: GraphFilterArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ListenersArgs {
-    /// Only this component: the same as --component
-    #[arg(value_name = "COMPONENT")]
-    pub(super) name: Option<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-    #[command(flatten)]
-    pub(super) ends: EndArgs,
-    #[command(flatten)]
-    pub(super) netns: NetnsArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ConnectionsArgs {
-    /// Only connections from or to this component: the same as --component
-    #[arg(value_name = "COMPONENT")]
-    pub(super) name: Option<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-    /// Count by source, destination and port. Each connection counts once: netstat shows both ends of a local one, and
-    /// grep also finds a port in other numbers
-    #[arg(long)]
-    pub(super) count: bool,
-    #[command(flatten)]
-    pub(super) filters: GraphFilterArgs,
-    #[command(flatten)]
-    pub(super) from_port: FromPortArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ComponentsArgs {
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-    #[command(flatten)]
-    pub(super) ends: EndArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct VerifyArgs {
-    /// Checks to make [default: all]
-    #[arg(value_name = "CHECK", value_enum)]
-    pub(super) checks: Vec<Check>,
-    /// Component or process that may also speak to etcd
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(super) allow: Vec<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-}
-
-/// What `verify` can check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Check {
-    /// Every kube-apiserver has live connections to an etcd.
-    ApiserverEtcd,
-    /// Nobody but kube-apiserver, etcd and --allow reached etcd's client port.
-    EtcdClients,
-}
-
-/// Formats of `events`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum EventsFormat {
-    /// Lines for people.
-    #[default]
-    Compact,
-    /// Lines of JSON.
-    Json,
-}
-
-/// Formats of `graph`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
-    /// One row for each edge.
-    #[default]
-    Table,
-    /// For Graphviz.
-    Dot,
-    /// One document, with --watch one on each line.
-    Json,
-}
-
-/// Formats of everything else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
-    /// Aligned columns.
-    #[default]
-    Table,
-    /// One document.
-    Json,
 }

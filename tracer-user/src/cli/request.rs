@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use tracer_common::maps::{RING_BYTES, SOCKETS_MAX};
 
 use super::{
-    args::{Probe, SnapshotMode},
-    command::{Check, EventsFormat, GraphFormat, TableFormat},
+    args::capture::{Probe, SnapshotMode},
+    format::{Check, EventsFormat, GraphFormat, TableFormat},
 };
 use crate::output::{filter::Filter, style::Choice};
 

@@ -3,7 +3,7 @@
 //! Documents (`graph`, `listeners`, ...) are functions; streams (`events`) are [`EventSink`]s, since they keep a buffer.
 //! Data goes to stdout, health and remedies to stderr through [`health::write_notes`].
 //!
-//! To add an output format: one file here, one value of the format in `cli/args.rs`, one arm where views are chosen.
+//! To add an output format: one file here, one value of the format in `cli/format.rs`, one arm where views are chosen.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};

@@ -1,0 +1,4 @@
+//! Groups of flags that several commands share, as clap reads them.
+
+pub(super) mod capture;
+pub(super) mod filter;
