@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, io::Write};
 use super::{
     EventSink, Loss, SinkError,
     escape::{Shown, Word},
-    name::End,
+    name::{End, ViaText},
     style::{Paint, Tone},
     units::{Bytes, Count, Span, TimeOfDay},
 };
@@ -99,10 +99,12 @@ impl EventSink for CompactEvents {
             ),
             Happened::Opened | Happened::Accepted | Happened::Failed { .. } | Happened::Closed { .. } => {
                 let source = End(&happening.source);
+                let via = happening.via.as_ref().map(|via| format!(" {}", ViaText(via)));
+                let via = via.unwrap_or_default();
                 Self::write(
                     &mut line,
                     out,
-                    format_args!("{at} {source} -> {destination} {outcome}{place}"),
+                    format_args!("{at} {source} -> {destination}{via} {outcome}{place}"),
                 )
             }
         };

@@ -289,8 +289,11 @@ fn a_graph_keeps_matching_edges_with_their_ends() {
         (
             "port",
             either(|c| c.ports = vec![2379]),
-            &["host/kube-apiserver -> host/etcd :2379"],
-            &["host/etcd", "host/kube-apiserver"],
+            &[
+                "host/etcdctl -> host/etcd :2379",
+                "host/kube-apiserver -> host/etcd :2379",
+            ],
+            &["host/etcd", "host/etcdctl", "host/kube-apiserver"],
         ),
         (
             "from one component to another",

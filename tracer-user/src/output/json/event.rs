@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     network::{Network, Stats, shared_netns},
-    party::{Attribution, BothAttributions, JsonParty},
+    party::{Attribution, BothAttributions, JsonParty, JsonVia},
     session::{self, Record, SCHEMA},
 };
 use crate::{
@@ -111,6 +111,8 @@ struct ConnectionLine<'a> {
     source: JsonParty<'a>,
     destination: JsonParty<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<JsonVia<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<Stats>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Failed>,
@@ -164,6 +166,7 @@ fn connection_line<'a>(
         network: Network::new(destination, netns, state),
         source: JsonParty::new(source, netns),
         destination: JsonParty::new(destination, netns),
+        via: happening.via.as_ref().map(JsonVia::from),
         stats: Stats::of(happening.counters, happening.duration_ns),
         error,
         closed_by,

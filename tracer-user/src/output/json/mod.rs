@@ -13,6 +13,8 @@ use crate::{graph::Health, signal::Degraded};
 
 mod event;
 mod graph;
+mod identity;
+mod k8s;
 mod network;
 mod party;
 mod rows;
