@@ -81,6 +81,37 @@ fn command_lines_are_understood() {
             ),
         ),
         (
+            "events -n shop,web -l app=a,b!=c -l x --to-pod shop/a --from-workload ds/b --node w --to-service c",
+            live(
+                View::Events {
+                    format: EventsFormat::Compact,
+                    filter: with(|f| {
+                        f.either.places.namespaces = vec!["shop".into(), "web".into()];
+                        f.either.places.selectors = vec!["app=a,b!=c".parse().unwrap(), "x".parse().unwrap()];
+                        f.to.places.pods = vec!["shop/a".parse().unwrap()];
+                        f.from.places.workloads = vec!["daemonset/b".parse().unwrap()];
+                        f.either.places.nodes = vec!["w".into()];
+                        f.to.places.services = vec!["c".parse().unwrap()];
+                    }),
+                },
+                None,
+            ),
+        ),
+        (
+            "components --pod a --workload b --service c/d",
+            live(
+                View::Components {
+                    format: table,
+                    filter: with(|f| {
+                        f.either.places.pods = vec!["a".parse().unwrap()];
+                        f.either.places.workloads = vec!["b".parse().unwrap()];
+                        f.either.places.services = vec!["c/d".parse().unwrap()];
+                    }),
+                },
+                Some(0),
+            ),
+        ),
+        (
             "graph",
             live(
                 View::Graph {
@@ -313,7 +344,11 @@ fn wrong_usage_exits_2_and_says_what_to_do() {
         ("events --port http", "--port"),
         ("graph --from-port 1", "--from-port"),
         ("listeners --to-port 1", "--to-port"),
-        ("listeners -n", "-n"),
+        ("listeners -n", "--namespace <NAME>"),
+        ("listeners --from-pod a", "--from-pod"),
+        ("events --pod a/b/c", "NAMESPACE/NAME"),
+        ("events --workload /b", "deployment/web"),
+        ("events -l a>b", "'app in (a,b)'"),
         ("listeners --interval 1s", "--interval"),
         ("--interval 1s listeners", "before the command"),
         ("--ring-size 8M doctor", "before the command"),
@@ -357,7 +392,7 @@ fn help_lists_only_what_exists() {
     ] {
         assert!(help.contains(word), "{word}");
     }
-    for word in ["serve", "mermaid", "--netns", "--namespace", "explain", "-nltp "] {
+    for word in ["serve", "mermaid", "--netns", "-nltp "] {
         assert!(!help.contains(&format!("  {word}")), "{word}");
     }
     assert_eq!(
@@ -366,4 +401,49 @@ fn help_lists_only_what_exists() {
             .exit_code(),
         0
     );
+}
+
+#[test]
+fn every_cluster_filter_reads_into_its_own_condition() {
+    fn places(filter: &Filter, direction: &str) -> crate::output::filter::Places {
+        match direction {
+            "" => filter.either.places.clone(),
+            "from-" => filter.from.places.clone(),
+            _ => filter.to.places.clone(),
+        }
+    }
+    for direction in ["", "from-", "to-"] {
+        for (flag, count) in [
+            ("pod", [1, 0, 0, 0, 0, 0]),
+            ("namespace", [0, 1, 0, 0, 0, 0]),
+            ("selector", [0, 0, 1, 0, 0, 0]),
+            ("workload", [0, 0, 0, 1, 0, 0]),
+            ("node", [0, 0, 0, 0, 1, 0]),
+            ("service", [0, 0, 0, 0, 0, 1]),
+        ] {
+            for view in ["events", "graph", "connections", "replay f graph"] {
+                let line = format!("{view} --{direction}{flag} x");
+                let (Action::Live { view, .. } | Action::Replay { view, .. }) = read(&line).unwrap().action
+                else {
+                    panic!("case: {line}")
+                };
+                let (View::Events { filter, .. }
+                | View::Graph { filter, .. }
+                | View::Connections { filter, .. }) = view
+                else {
+                    panic!("case: {line}")
+                };
+                let got = places(&filter, direction);
+                let got = [
+                    got.pods.len(),
+                    got.namespaces.len(),
+                    got.selectors.len(),
+                    got.workloads.len(),
+                    got.nodes.len(),
+                    got.services.len(),
+                ];
+                assert_eq!(got, count, "case: {line}");
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, value_parser};
 
+use super::place::{FromPlaceArgs, PlaceArgs, ToPlaceArgs};
 use crate::output::filter::{Conditions, Families, Filter};
 
 const FILTERS: &str =
@@ -28,6 +29,8 @@ pub(in crate::cli) struct EndArgs {
     /// IPv6 only
     #[arg(short = '6', long = "ipv6", help_heading = FILTERS)]
     v6: bool,
+    #[command(flatten)]
+    places: PlaceArgs,
 }
 
 /// Conditions on one direction.
@@ -54,6 +57,10 @@ pub(in crate::cli) struct DirectionArgs {
     /// Process id that accepts
     #[arg(long, value_name = "PID", value_delimiter = ',', help_heading = FILTERS)]
     to_pid: Vec<u32>,
+    #[command(flatten)]
+    from_places: FromPlaceArgs,
+    #[command(flatten)]
+    to_places: ToPlaceArgs,
 }
 
 /// Apart, since a graph puts connections from all source ports together.
@@ -81,6 +88,7 @@ impl EndArgs {
             pid,
             v4,
             v6,
+            places,
         } = self;
         Filter {
             either: Conditions {
@@ -88,6 +96,7 @@ impl EndArgs {
                 components: component,
                 processes: process,
                 pids: pid,
+                places: places.into(),
             },
             families: Families { v4, v6 },
             ..Filter::default()
@@ -104,6 +113,8 @@ impl DirectionArgs {
         filter.to.components = self.to_component;
         filter.to.processes = self.to_process;
         filter.to.pids = self.to_pid;
+        filter.from.places = self.from_places.into();
+        filter.to.places = self.to_places.into();
     }
 }
 

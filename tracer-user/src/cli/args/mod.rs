@@ -2,3 +2,4 @@
 
 pub(super) mod capture;
 pub(super) mod filter;
+pub(super) mod place;
