@@ -11,7 +11,7 @@ use super::{
     },
     format::TableFormat,
     value,
-    views::{ComponentsArgs, ConnectionsArgs, EventsArgs, GraphArgs, ListenersArgs, VerifyArgs},
+    views::{ComponentsArgs, ConnectionsArgs, EventsArgs, ExplainArgs, GraphArgs, ListenersArgs, VerifyArgs},
 };
 use crate::output::style::Choice;
 
@@ -28,6 +28,7 @@ Examples:
   kcn-trace listeners etcd                    netstat -nltp | grep etcd, with certainty
   kcn-trace connections --port 2379 --count   netstat -anp | grep 2379 | wc -l, each connection once
   kcn-trace verify etcd-clients               does anybody but the API server speak to etcd?
+  kcn-trace explain 'kube-apiserver -> etcd'  by what evidence the ends of this edge have their names
   kcn-trace record -w run.kcn --duration 1m && kcn-trace replay run.kcn graph
 
 Data goes to stdout, all else to stderr. Everything is shown unless filtered, loopback included.
@@ -141,6 +142,25 @@ Examples:
         #[command(flatten)]
         live: AtOnceArgs,
     },
+    /// Why an end of a connection has its name: every witness, who was believed and why, and what would tell more
+    #[command(after_help = "\
+Examples:
+  kcn-trace explain 127.0.0.1:2379
+  kcn-trace explain 4242
+  kcn-trace explain kube-apiserver
+  kcn-trace explain 'kube-apiserver -> etcd:2379'
+  kcn-trace replay run.kcn explain shop/client
+
+Exit code 3: nothing was seen that goes by this name.")]
+    Explain {
+        #[command(flatten)]
+        view: ExplainArgs,
+        /// How long to watch before; 0 takes a single snapshot [default: 3s]
+        #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+        duration: Option<Duration>,
+        #[command(flatten)]
+        live: LiveArgs,
+    },
     /// Check what must be and what must not be; the exit code is the answer
     #[command(after_help = "\
 Exit codes: 0 all passed, 1 one failed, 3 none failed but one is inconclusive, 130 interrupted.
@@ -205,6 +225,8 @@ pub(super) enum ReplayView {
     Connections(ConnectionsArgs),
     /// Which components were recognised
     Components(ComponentsArgs),
+    /// Why an end of a connection has its name
+    Explain(ExplainArgs),
     /// Check what had to be and what had not to be
     Verify(VerifyArgs),
 }

@@ -42,3 +42,31 @@ pub enum TableFormat {
     /// One document.
     Json,
 }
+
+/// Whether the kernel's connection tracking is asked for translated connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Conntrack {
+    /// Where the kernel has it.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+}
+
+/// What becomes one node of the graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GroupBy {
+    /// A component, else a workload, else a program.
+    #[default]
+    Component,
+    /// A workload, else a unit, else a program.
+    Workload,
+    /// A pod, else a program.
+    Pod,
+    /// A process.
+    Process,
+    /// A namespace of the cluster, else the host.
+    Namespace,
+    /// A node of the cluster.
+    Node,
+}

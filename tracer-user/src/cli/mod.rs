@@ -12,6 +12,7 @@ mod args;
 mod command;
 mod compat;
 mod format;
+mod question;
 mod request;
 mod resolve;
 #[cfg(test)]
@@ -22,8 +23,8 @@ mod views;
 pub use self::{
     args::capture::{Probe, SnapshotMode},
     command::command,
-    format::{Check, EventsFormat, GraphFormat, TableFormat},
-    request::{Action, Btf, Capture, Request, View},
+    format::{Check, Conntrack, EventsFormat, GraphFormat, GroupBy, TableFormat},
+    request::{Action, Btf, Capture, Names, Request, View, Whence},
 };
 
 /// Reads a command line, the program's name first. The error holds its own text and exit code: 2 for a usage error,

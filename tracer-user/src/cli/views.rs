@@ -4,8 +4,10 @@ use clap::Args;
 
 use super::{
     args::filter::{EndArgs, FromPortArgs, GraphFilterArgs, NetnsArgs},
-    format::{Check, EventsFormat, GraphFormat, TableFormat},
+    format::{Check, EventsFormat, GraphFormat, GroupBy, TableFormat},
+    question::question,
 };
+use crate::report::Question;
 
 #[derive(Args, Debug)]
 pub(super) struct EventsArgs {
@@ -23,6 +25,9 @@ pub(super) struct GraphArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
     pub(super) output: GraphFormat,
+    /// What becomes one node
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "component")]
+    pub(super) group_by: GroupBy,
     #[command(flatten)]
     pub(super) filters: GraphFilterArgs,
 }
@@ -66,6 +71,17 @@ pub(super) struct ComponentsArgs {
     pub(super) output: TableFormat,
     #[command(flatten)]
     pub(super) ends: EndArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ExplainArgs {
+    /// ADDRESS:PORT, a process id, a name (component, workload, pod, service, node), or an edge in quotes, as in
+    /// 'kube-apiserver -> etcd:2379'
+    #[arg(value_name = "WHAT", value_parser = question)]
+    pub(super) question: Question,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
+    pub(super) output: TableFormat,
 }
 
 #[derive(Args, Debug)]

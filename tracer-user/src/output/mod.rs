@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use crate::{
     graph::{Graph, Health},
     report::Happening,
-    signal::Session,
+    signal::{Degraded, Session},
 };
 
 pub mod checkup;
@@ -19,6 +19,7 @@ pub mod compact;
 pub mod count;
 pub mod dot;
 pub mod escape;
+pub mod explain;
 pub mod filter;
 #[cfg(test)]
 mod fixture;
@@ -90,6 +91,10 @@ pub trait EventSink {
     fn happening(&mut self, out: &mut dyn Write, happening: &Happening) -> Result<(), SinkError>;
     /// Something was lost.
     fn lost(&mut self, out: &mut dyn Write, loss: &Loss<'_>, at_unix_ns: i64) -> Result<(), SinkError>;
+    /// Something does not work as well as it could, from now on.
+    fn degraded(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError>;
+    /// It works again.
+    fn recovered(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError>;
     /// Nothing happened for a while, and the tracer is alive.
     fn heartbeat(&mut self, out: &mut dyn Write, health: &Health, at_unix_ns: i64) -> Result<(), SinkError>;
     /// The run ends.

@@ -3,6 +3,7 @@
 
 mod attribution;
 mod describe;
+mod explain;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use crate::{
     attribute::rules::Rules,
     decode::decode,
     event::{Event, SocketEvent},
-    graph::{Graph, Health, build::Builder},
+    graph::{Graph, GroupBy, Health, build::Builder},
     report::Happening,
     signal::{Degraded, Session, Signal},
     track::{Change, Connection, Tracker},
@@ -247,7 +248,7 @@ impl Pipeline {
     }
 
     /// The graph of everything since the start.
-    pub fn graph(&mut self) -> Graph {
+    pub fn graph(&mut self, _group_by: GroupBy) -> Graph {
         let mut builder = self.finished.clone();
         let live: Vec<Connection> = self.tracker.connections().copied().collect();
         for connection in &live {

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
+use super::names::NamesArgs;
 use crate::cli::value;
 
 const CAPTURE: &str = "Capture";
@@ -103,6 +104,8 @@ pub(in crate::cli) struct AtOnceArgs {
     pub(in crate::cli) rules: RulesArgs,
     #[command(flatten)]
     pub(in crate::cli) save: SaveArgs,
+    #[command(flatten)]
+    pub(in crate::cli) names: NamesArgs,
 }
 
 /// For `record`, whose own `-w` is required.
@@ -116,4 +119,6 @@ pub(in crate::cli) struct RecordArgs {
     pub(in crate::cli) cadence: CadenceArgs,
     #[command(flatten)]
     pub(in crate::cli) rules: RulesArgs,
+    #[command(flatten)]
+    pub(in crate::cli) names: NamesArgs,
 }

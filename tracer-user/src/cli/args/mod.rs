@@ -2,4 +2,5 @@
 
 pub(super) mod capture;
 pub(super) mod filter;
+pub(super) mod names;
 pub(super) mod place;

@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use crate::cli::{
-    args::capture::{AtOnceArgs, CadenceArgs, LiveArgs, ProbeArgs},
-    request::{Btf, Capture},
+    args::{
+        capture::{AtOnceArgs, CadenceArgs, LiveArgs, ProbeArgs},
+        names::NamesArgs,
+    },
+    request::{Btf, Capture, Names, Whence},
 };
 
 impl LiveArgs {
@@ -25,6 +28,7 @@ impl AtOnceArgs {
         self.size.max_sockets = self.size.max_sockets.or(other.size.max_sockets);
         self.rules.rules = self.rules.rules.or(other.rules.rules);
         self.save.record = self.save.record.or(other.save.record);
+        self.names = self.names.or(other.names);
         self
     }
 }
@@ -50,6 +54,7 @@ impl From<AtOnceArgs> for Capture {
             sockets_max: args.size.max_sockets.unwrap_or(usual.sockets_max),
             rules: args.rules.rules,
             record: args.save.record,
+            names: args.names.into(),
             ..usual
         }
     }
@@ -62,6 +67,29 @@ impl From<LiveArgs> for Capture {
             interval,
             ..Self::from(args.at_once)
         }
+    }
+}
+
+impl From<NamesArgs> for Names {
+    fn from(args: NamesArgs) -> Self {
+        let usual = Self::default();
+        Self {
+            cri: whence(args.cri_socket),
+            kubeconfig: whence(args.kubeconfig),
+            cluster_pods: args.cluster_pods,
+            host_root: args.host_root.unwrap_or(usual.host_root),
+            node_name: args.node_name,
+            conntrack: args.conntrack.unwrap_or_default(),
+        }
+    }
+}
+
+/// A file called `none` is `./none`.
+fn whence(path: Option<PathBuf>) -> Whence {
+    match path {
+        None => Whence::Found,
+        Some(path) if path.as_os_str() == "none" => Whence::None,
+        Some(path) => Whence::File(path),
     }
 }
 

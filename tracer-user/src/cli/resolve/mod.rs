@@ -21,6 +21,9 @@ mod view;
 /// How long `graph` and `verify` watch unless told otherwise.
 const WATCH: Duration = Duration::from_secs(10);
 
+/// How long `explain` watches unless told otherwise: long enough for sources of names to answer.
+const EXPLAIN: Duration = Duration::from_secs(3);
+
 /// Where `record` stops unless told otherwise: a forgotten recording must not fill the disk of a control-plane node.
 const RECORD_BYTES_MAX: u64 = 1 << 30;
 
@@ -82,6 +85,9 @@ fn action(command: Command, before: LiveArgs) -> Result<Action, clap::Error> {
         ),
         Command::Verify { view, duration, live } => {
             watch(verify(view)?, live.or(before), Some(duration.unwrap_or(WATCH)))
+        }
+        Command::Explain { view, duration, live } => {
+            watch(view.into(), live.or(before), Some(duration.unwrap_or(EXPLAIN)))
         }
         Command::Listeners { view, live } => at_once(view.into(), live, &before)?,
         Command::Connections { view, live } => at_once(view.into(), live, &before)?,
@@ -167,11 +173,13 @@ fn record(args: RecordArgs, before: LiveArgs) -> Result<Capture, clap::Error> {
         size,
         cadence,
         rules,
+        names,
     } = args;
     let at_once = AtOnceArgs {
         probe,
         size,
         rules,
+        names,
         ..AtOnceArgs::default()
     };
     Ok(LiveArgs { at_once, cadence }.or(before).into())

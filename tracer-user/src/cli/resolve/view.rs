@@ -7,7 +7,9 @@ use crate::{
         command::ReplayView,
         format::Check,
         request::View,
-        views::{ComponentsArgs, ConnectionsArgs, EventsArgs, GraphArgs, ListenersArgs, VerifyArgs},
+        views::{
+            ComponentsArgs, ConnectionsArgs, EventsArgs, ExplainArgs, GraphArgs, ListenersArgs, VerifyArgs,
+        },
     },
     output::filter::Filter,
 };
@@ -37,6 +39,7 @@ pub(super) fn graph(args: GraphArgs, watch: bool) -> View {
         format: args.output,
         filter: args.filters.into(),
         watch,
+        group_by: args.group_by,
     }
 }
 
@@ -74,6 +77,15 @@ impl From<ComponentsArgs> for View {
     }
 }
 
+impl From<ExplainArgs> for View {
+    fn from(args: ExplainArgs) -> Self {
+        Self::Explain {
+            question: args.question,
+            format: args.output,
+        }
+    }
+}
+
 pub(super) fn verify(args: VerifyArgs) -> Result<View, clap::Error> {
     let VerifyArgs {
         mut checks,
@@ -104,6 +116,7 @@ pub(super) fn replayed(view: ReplayView) -> Result<View, clap::Error> {
         ReplayView::Listeners(args) => args.into(),
         ReplayView::Connections(args) => args.into(),
         ReplayView::Components(args) => args.into(),
+        ReplayView::Explain(args) => args.into(),
         ReplayView::Verify(args) => verify(args)?,
     })
 }

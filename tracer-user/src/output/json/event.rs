@@ -14,7 +14,7 @@ use crate::{
     graph::Health,
     output::{EventSink, Loss, SinkError, escape::Safe, units::Rfc3339},
     report::{Happened, Happening},
-    signal::Session,
+    signal::{Degraded, Session},
 };
 
 /// The stream as JSON lines. Keeps one buffer, so that a line costs no allocation.
@@ -70,6 +70,22 @@ impl EventSink for JsonEvents {
             &mut self.line,
             out,
             &Record::new("lost", at_unix_ns, session::Lost::from(loss)),
+        )
+    }
+
+    fn degraded(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError> {
+        Self::write(
+            &mut self.line,
+            out,
+            &Record::new("degraded", at_unix_ns, session::Fault { degraded: what }),
+        )
+    }
+
+    fn recovered(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError> {
+        Self::write(
+            &mut self.line,
+            out,
+            &Record::new("recovered", at_unix_ns, session::Relief { recovered: what }),
         )
     }
 
