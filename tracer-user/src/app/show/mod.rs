@@ -7,17 +7,19 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 mod draw;
 mod kind;
+mod weather;
 
 use draw::frame;
 use kind::Kind;
+use weather::tell;
 
 use super::{Exit, Styles};
 use crate::{
     cli::View,
-    output::{EventSink, Loss, SinkError, health},
+    output::{Loss, SinkError, health},
     pipeline::Pipeline,
     report::Happening,
-    signal::{Degraded, Signal},
+    signal::Signal,
 };
 
 /// Between two drawings of a graph that is watched, of the run's own clock.
@@ -119,7 +121,7 @@ impl Show {
         {
             let at_unix_ns = pipeline.unix_ns(now_ns);
             sink.start(&mut self.out, pipeline.session(), at_unix_ns)?;
-            tell_degraded(
+            tell(
                 &mut **sink,
                 &mut self.out,
                 degraded,
@@ -163,7 +165,7 @@ impl Show {
                 }
                 if health.degraded != *degraded {
                     let now = health.degraded.clone();
-                    tell_degraded(&mut **sink, &mut self.out, degraded, now, at_unix_ns)?;
+                    tell(&mut **sink, &mut self.out, degraded, now, at_unix_ns)?;
                 }
                 if !self.out.buffer().is_empty() {
                     *told_ns = now_ns;
@@ -201,7 +203,7 @@ impl Show {
             Kind::Events { sink, degraded, .. } => {
                 let at_unix_ns = pipeline.unix_ns(pipeline.now_ns());
                 let health = pipeline.health();
-                tell_degraded(
+                tell(
                     &mut **sink,
                     &mut self.out,
                     degraded,
@@ -231,24 +233,6 @@ impl Show {
         }
         Ok(exit)
     }
-}
-
-/// Tells a stream what ceased to work since it was `told`, and what works again.
-fn tell_degraded(
-    sink: &mut dyn EventSink,
-    out: &mut dyn Write,
-    told: &mut Vec<Degraded>,
-    now: Vec<Degraded>,
-    at_unix_ns: i64,
-) -> Result<(), SinkError> {
-    for gone in told.iter().filter(|one| !now.contains(one)) {
-        sink.recovered(out, gone, at_unix_ns)?;
-    }
-    for new in now.iter().filter(|one| !told.contains(one)) {
-        sink.degraded(out, new, at_unix_ns)?;
-    }
-    *told = now;
-    Ok(())
 }
 
 /// Whether nobody will read what is written next: noticed without writing, so that `| head` ends at once.
