@@ -135,6 +135,34 @@ pub struct Claim {
     pub place: Place,
 }
 
+impl Claim {
+    /// The pod it is, or lives in.
+    pub fn pod(&self) -> Option<&Pod> {
+        match &self.who {
+            Who::Pod(pod) => Some(pod),
+            Who::Component { .. }
+            | Who::Process { .. }
+            | Who::Service { .. }
+            | Who::Node { .. }
+            | Who::External { .. }
+            | Who::Unknown { .. } => self.place.pod.as_deref(),
+        }
+    }
+
+    /// The cluster's node it is on, or is.
+    pub fn node(&self) -> Option<&str> {
+        match &self.who {
+            Who::Node { name, .. } => Some(name),
+            Who::Component { .. }
+            | Who::Process { .. }
+            | Who::Pod(_)
+            | Who::Service { .. }
+            | Who::External { .. }
+            | Who::Unknown { .. } => self.place.node.as_deref(),
+        }
+    }
+}
+
 /// A process as far as an output needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessRef {

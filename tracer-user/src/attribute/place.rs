@@ -46,6 +46,21 @@ pub struct Pod {
     pub host_network: bool,
 }
 
+impl Default for Pod {
+    /// Nothing is known of it.
+    fn default() -> Self {
+        Self {
+            namespace: "".into(),
+            name: "".into(),
+            uid: "".into(),
+            workload: None,
+            labels: Arc::from([]),
+            node: None,
+            host_network: false,
+        }
+    }
+}
+
 impl Pod {
     /// Whether anything but the uid is known.
     pub const fn is_named(&self) -> bool {

@@ -6,10 +6,12 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::{
     args::{
-        CadenceArgs, DirectionArgs, EndArgs, FromPortArgs, NetnsArgs, ProbeArgs, RulesArgs, SaveArgs,
-        SizeArgs,
+        capture::{AtOnceArgs, LiveArgs, ProbeArgs, RecordArgs, RulesArgs},
+        filter::GraphFilterArgs,
     },
+    format::TableFormat,
     value,
+    views::{ComponentsArgs, ConnectionsArgs, EventsArgs, ExplainArgs, GraphArgs, ListenersArgs, VerifyArgs},
 };
 use crate::output::style::Choice;
 
@@ -26,6 +28,7 @@ Examples:
   kcn-trace listeners etcd                    netstat -nltp | grep etcd, with certainty
   kcn-trace connections --port 2379 --count   netstat -anp | grep 2379 | wc -l, each connection once
   kcn-trace verify etcd-clients               does anybody but the API server speak to etcd?
+  kcn-trace explain 'kube-apiserver -> etcd'  by what evidence the ends of this edge have their names
   kcn-trace record -w run.kcn --duration 1m && kcn-trace replay run.kcn graph
 
 Data goes to stdout, all else to stderr. Everything is shown unless filtered, loopback included.
@@ -88,51 +91,6 @@ impl From<Color> for Choice {
     }
 }
 
-/// For what watches over a time.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct LiveArgs {
-    #[command(flatten)]
-    pub(super) at_once: AtOnceArgs,
-    #[command(flatten)]
-    pub(super) cadence: CadenceArgs,
-}
-
-/// For what is made of a single snapshot.
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct AtOnceArgs {
-    #[command(flatten)]
-    pub(super) probe: ProbeArgs,
-    #[command(flatten)]
-    pub(super) size: SizeArgs,
-    #[command(flatten)]
-    pub(super) rules: RulesArgs,
-    #[command(flatten)]
-    pub(super) save: SaveArgs,
-}
-
-/// For `record`, whose own `-w` is required.
-#[derive(Args, Debug)]
-pub(super) struct RecordArgs {
-    #[command(flatten)]
-    pub(super) probe: ProbeArgs,
-    #[command(flatten)]
-    pub(super) size: SizeArgs,
-    #[command(flatten)]
-    pub(super) cadence: CadenceArgs,
-    #[command(flatten)]
-    pub(super) rules: RulesArgs,
-}
-
-#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct GraphFilterArgs {
-    #[command(flatten)]
-    pub(super) ends: EndArgs,
-    #[command(flatten)]
-    pub(super) directions: DirectionArgs,
-    #[command(flatten)]
-    pub(super) netns: NetnsArgs,
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Stream connections as they open, fail and close, and listeners as they come and go
@@ -183,6 +141,25 @@ Examples:
         view: ComponentsArgs,
         #[command(flatten)]
         live: AtOnceArgs,
+    },
+    /// Why an end of a connection has its name: every witness, who was believed and why, and what would tell more
+    #[command(after_help = "\
+Examples:
+  kcn-trace explain 127.0.0.1:2379
+  kcn-trace explain 4242
+  kcn-trace explain kube-apiserver
+  kcn-trace explain 'kube-apiserver -> etcd:2379'
+  kcn-trace replay run.kcn explain shop/client
+
+Exit code 3: nothing was seen that goes by this name.")]
+    Explain {
+        #[command(flatten)]
+        view: ExplainArgs,
+        /// How long to watch before; 0 takes a single snapshot [default: 3s]
+        #[arg(long, value_name = "DURATION", value_parser = value::duration)]
+        duration: Option<Duration>,
+        #[command(flatten)]
+        live: LiveArgs,
     },
     /// Check what must be and what must not be; the exit code is the answer
     #[command(after_help = "\
@@ -248,121 +225,8 @@ pub(super) enum ReplayView {
     Connections(ConnectionsArgs),
     /// Which components were recognised
     Components(ComponentsArgs),
+    /// Why an end of a connection has its name
+    Explain(ExplainArgs),
     /// Check what had to be and what had not to be
     Verify(VerifyArgs),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct EventsArgs {
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "compact")]
-    pub(super) output: EventsFormat,
-    #[command(flatten)]
-    pub(super) filters: GraphFilterArgs,
-    #[command(flatten)]
-    pub(super) from_port: FromPortArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct GraphArgs {
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: GraphFormat,
-    #[command(flatten)]
-    pub(super) filters: GraphFilterArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ListenersArgs {
-    /// Only this component: the same as --component
-    #[arg(value_name = "COMPONENT")]
-    pub(super) name: Option<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-    #[command(flatten)]
-    pub(super) ends: EndArgs,
-    #[command(flatten)]
-    pub(super) netns: NetnsArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ConnectionsArgs {
-    /// Only connections from or to this component: the same as --component
-    #[arg(value_name = "COMPONENT")]
-    pub(super) name: Option<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-    /// Count by source, destination and port. Each connection counts once: netstat shows both ends of a local one, and
-    /// grep also finds a port in other numbers
-    #[arg(long)]
-    pub(super) count: bool,
-    #[command(flatten)]
-    pub(super) filters: GraphFilterArgs,
-    #[command(flatten)]
-    pub(super) from_port: FromPortArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct ComponentsArgs {
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-    #[command(flatten)]
-    pub(super) ends: EndArgs,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct VerifyArgs {
-    /// Checks to make [default: all]
-    #[arg(value_name = "CHECK", value_enum)]
-    pub(super) checks: Vec<Check>,
-    /// Component or process that may also speak to etcd
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(super) allow: Vec<String>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value = "table")]
-    pub(super) output: TableFormat,
-}
-
-/// What `verify` can check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Check {
-    /// Every kube-apiserver has live connections to an etcd.
-    ApiserverEtcd,
-    /// Nobody but kube-apiserver, etcd and --allow reached etcd's client port.
-    EtcdClients,
-}
-
-/// Formats of `events`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum EventsFormat {
-    /// Lines for people.
-    #[default]
-    Compact,
-    /// Lines of JSON.
-    Json,
-}
-
-/// Formats of `graph`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
-    /// One row for each edge.
-    #[default]
-    Table,
-    /// For Graphviz.
-    Dot,
-    /// One document, with --watch one on each line.
-    Json,
-}
-
-/// Formats of everything else.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
-    /// Aligned columns.
-    #[default]
-    Table,
-    /// One document.
-    Json,
 }

@@ -38,6 +38,9 @@ fn is_letters(word: &OsStr) -> bool {
 
 fn hint(letters: &str, listeners: bool) -> String {
     let mut hint = format!("`{letters}` is netstat's: addresses are numeric and names are shown without it");
+    if letters.contains('n') {
+        hint += "; `-n` alone is --namespace";
+    }
     if letters.contains('l') && !listeners {
         hint += "; what listens is in `kcn-trace listeners`";
     }

@@ -1,7 +1,7 @@
 //! The command line: what the user typed, checked, as a [`Request`]. Nothing here touches the world.
 //!
-//! To add a flag: its group in `args.rs` or its command in `command.rs`, its value in `request.rs`, its line in the
-//! tests' table. To add a command: a variant in `command.rs`, its arm in `resolve.rs`.
+//! To add a flag: its group in `args/`, its view in `views.rs` or its command in `command.rs`, its value in `request.rs`, its line in the
+//! tests' table. To add a command: a variant in `command.rs`, its arm in `resolve/`.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
@@ -11,16 +11,20 @@ use clap::Parser as _;
 mod args;
 mod command;
 mod compat;
+mod format;
+mod question;
 mod request;
 mod resolve;
 #[cfg(test)]
 mod tests;
 mod value;
+mod views;
 
 pub use self::{
-    args::{Probe, SnapshotMode},
-    command::{Check, EventsFormat, GraphFormat, TableFormat, command},
-    request::{Action, Btf, Capture, Request, View},
+    args::capture::{Probe, SnapshotMode},
+    command::command,
+    format::{Check, Conntrack, EventsFormat, GraphFormat, GroupBy, TableFormat},
+    request::{Action, Btf, Capture, Names, Request, View, Whence},
 };
 
 /// Reads a command line, the program's name first. The error holds its own text and exit code: 2 for a usage error,

@@ -5,10 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use tracer_common::maps::{RING_BYTES, SOCKETS_MAX};
 
 use super::{
-    args::{Probe, SnapshotMode},
-    command::{Check, EventsFormat, GraphFormat, TableFormat},
+    args::capture::{Probe, SnapshotMode},
+    format::{Check, Conntrack, EventsFormat, GraphFormat, GroupBy, TableFormat},
 };
-use crate::output::{filter::Filter, style::Choice};
+use crate::{
+    output::{filter::Filter, style::Choice},
+    report::Question,
+};
 
 /// A checked command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +92,8 @@ pub enum View {
         filter: Filter,
         /// Again and again.
         watch: bool,
+        /// What becomes one node.
+        group_by: GroupBy,
     },
     /// Listening sockets.
     Listeners {
@@ -112,6 +117,13 @@ pub enum View {
         format: TableFormat,
         /// What to show of it.
         filter: Filter,
+    },
+    /// Why ends have the names they have.
+    Explain {
+        /// What is asked about.
+        question: Question,
+        /// Format.
+        format: TableFormat,
     },
     /// Verdicts.
     Verify {
@@ -143,6 +155,50 @@ pub struct Capture {
     pub rules: Option<PathBuf>,
     /// Where to save what is seen.
     pub record: Option<PathBuf>,
+    /// Where names come from.
+    pub names: Names,
+}
+
+/// Where names come from, besides the kernel and /proc.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Socket of the container runtime.
+    pub cri: Whence,
+    /// Kubeconfig file for the API server.
+    pub kubeconfig: Whence,
+    /// The pods of all nodes, not only of this one.
+    pub cluster_pods: bool,
+    /// Where the file system of the node is mounted.
+    pub host_root: PathBuf,
+    /// Name of this node in the cluster; absent to find out.
+    pub node_name: Option<String>,
+    /// Connection tracking.
+    pub conntrack: Conntrack,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            cri: Whence::Found,
+            kubeconfig: Whence::Found,
+            cluster_pods: false,
+            host_root: PathBuf::from("/"),
+            node_name: None,
+            conntrack: Conntrack::Auto,
+        }
+    }
+}
+
+/// Where a source of names is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Whence {
+    /// Wherever it is found.
+    #[default]
+    Found,
+    /// It is not to be used.
+    None,
+    /// Here.
+    File(PathBuf),
 }
 
 impl Default for Capture {
@@ -156,6 +212,7 @@ impl Default for Capture {
             interval: Self::INTERVAL,
             rules: None,
             record: None,
+            names: Names::default(),
         }
     }
 }

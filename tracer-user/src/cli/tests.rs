@@ -5,9 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use clap::error::ErrorKind;
 
 use super::*;
-use crate::output::{
-    filter::{Conditions, Families, Filter},
-    style::Choice,
+use crate::{
+    output::{
+        filter::{Conditions, Families, Filter},
+        style::Choice,
+    },
+    report::Question,
 };
 
 fn read(line: &str) -> Result<Request, clap::Error> {
@@ -81,12 +84,45 @@ fn command_lines_are_understood() {
             ),
         ),
         (
+            "events -n shop,web -l app=a,b!=c -l x --to-pod shop/a --from-workload ds/b --node w --to-service c",
+            live(
+                View::Events {
+                    format: EventsFormat::Compact,
+                    filter: with(|f| {
+                        f.either.places.namespaces = vec!["shop".into(), "web".into()];
+                        f.either.places.selectors = vec!["app=a,b!=c".parse().unwrap(), "x".parse().unwrap()];
+                        f.to.places.pods = vec!["shop/a".parse().unwrap()];
+                        f.from.places.workloads = vec!["daemonset/b".parse().unwrap()];
+                        f.either.places.nodes = vec!["w".into()];
+                        f.to.places.services = vec!["c".parse().unwrap()];
+                    }),
+                },
+                None,
+            ),
+        ),
+        (
+            "components --pod a --workload b --service c/d",
+            live(
+                View::Components {
+                    format: table,
+                    filter: with(|f| {
+                        f.either.places.pods = vec!["a".parse().unwrap()];
+                        f.either.places.workloads = vec!["b".parse().unwrap()];
+                        f.either.places.services = vec!["c/d".parse().unwrap()];
+                    }),
+                },
+                Some(0),
+            ),
+        ),
+        (
             "graph",
             live(
                 View::Graph {
                     format: GraphFormat::Table,
                     filter: all(),
                     watch: false,
+
+                    group_by: GroupBy::Component,
                 },
                 Some(10),
             ),
@@ -98,6 +134,8 @@ fn command_lines_are_understood() {
                     format: GraphFormat::Dot,
                     filter: all(),
                     watch: false,
+
+                    group_by: GroupBy::Component,
                 },
                 Some(5),
             ),
@@ -112,6 +150,8 @@ fn command_lines_are_understood() {
                         f.from.pids = vec![7];
                     }),
                     watch: false,
+
+                    group_by: GroupBy::Component,
                 },
                 Some(0),
             ),
@@ -123,9 +163,58 @@ fn command_lines_are_understood() {
                     format: GraphFormat::Table,
                     filter: all(),
                     watch: true,
+
+                    group_by: GroupBy::Component,
                 },
                 None,
             ),
+        ),
+        (
+            "graph --group-by namespace -o json",
+            live(
+                View::Graph {
+                    format: GraphFormat::Json,
+                    filter: all(),
+                    watch: false,
+                    group_by: GroupBy::Namespace,
+                },
+                Some(10),
+            ),
+        ),
+        (
+            "explain kube-apiserver->etcd:2379",
+            live(
+                View::Explain {
+                    question: Question::Edge {
+                        source: "kube-apiserver".into(),
+                        destination: "etcd".into(),
+                        port: Some(2379),
+                    },
+                    format: table,
+                },
+                Some(3),
+            ),
+        ),
+        (
+            "explain 4242 -o json --duration 0",
+            live(
+                View::Explain {
+                    question: Question::Pid(4242),
+                    format: TableFormat::Json,
+                },
+                Some(0),
+            ),
+        ),
+        (
+            "replay f explain 10.0.0.9:2379",
+            Action::Replay {
+                file: "f".into(),
+                view: View::Explain {
+                    question: Question::Address("10.0.0.9:2379".parse().unwrap()),
+                    format: table,
+                },
+                rules: None,
+            },
         ),
         (
             "listeners etcd",
@@ -226,6 +315,8 @@ fn command_lines_are_understood() {
                     format: GraphFormat::Json,
                     filter: all(),
                     watch: false,
+
+                    group_by: GroupBy::Component,
                 },
                 rules: None,
             },
@@ -261,6 +352,7 @@ fn capture_flags_count_before_and_after_the_command() {
         interval: Duration::from_secs(1),
         rules: Some("r".into()),
         record: Some("f".into()),
+        names: Names::default(),
     };
     let flags = "--probe tracepoint --snapshot procfs --btf none --ring-size 64K --max-sockets 1000 --interval 1s \
         --rules r -w f";
@@ -313,7 +405,22 @@ fn wrong_usage_exits_2_and_says_what_to_do() {
         ("events --port http", "--port"),
         ("graph --from-port 1", "--from-port"),
         ("listeners --to-port 1", "--to-port"),
-        ("listeners -n", "-n"),
+        ("listeners -n", "--namespace <NAME>"),
+        ("listeners --from-pod a", "--from-pod"),
+        ("events --pod a/b/c", "NAMESPACE/NAME"),
+        ("events --workload /b", "deployment/web"),
+        ("events -l a>b", "'app in (a,b)'"),
+        (
+            "graph --group-by zone",
+            "possible values: component, workload, pod",
+        ),
+        ("explain", "<WHAT>"),
+        ("explain 0", "not a process id"),
+        ("replay f --cri-socket x graph", "--cri-socket"),
+        ("--cri-socket x replay f graph", "before the command"),
+        ("--cluster-pods version", "before the command"),
+        ("events --node-name=", "--node-name"),
+        ("events --conntrack off", "possible values: auto, none"),
         ("listeners --interval 1s", "--interval"),
         ("--interval 1s listeners", "before the command"),
         ("--ring-size 8M doctor", "before the command"),
@@ -354,10 +461,13 @@ fn help_lists_only_what_exists() {
         "Examples",
         "--ring-size",
         "--to-port",
+        "explain",
+        "--namespace",
+        "--cri-socket",
     ] {
         assert!(help.contains(word), "{word}");
     }
-    for word in ["serve", "mermaid", "--netns", "--namespace", "explain", "-nltp "] {
+    for word in ["serve", "mermaid", "--netns", "-nltp "] {
         assert!(!help.contains(&format!("  {word}")), "{word}");
     }
     assert_eq!(
@@ -366,4 +476,114 @@ fn help_lists_only_what_exists() {
             .exit_code(),
         0
     );
+}
+
+#[test]
+fn every_cluster_filter_reads_into_its_own_condition() {
+    fn places(filter: &Filter, direction: &str) -> crate::output::filter::Places {
+        match direction {
+            "" => filter.either.places.clone(),
+            "from-" => filter.from.places.clone(),
+            _ => filter.to.places.clone(),
+        }
+    }
+    for direction in ["", "from-", "to-"] {
+        for (flag, count) in [
+            ("pod", [1, 0, 0, 0, 0, 0]),
+            ("namespace", [0, 1, 0, 0, 0, 0]),
+            ("selector", [0, 0, 1, 0, 0, 0]),
+            ("workload", [0, 0, 0, 1, 0, 0]),
+            ("node", [0, 0, 0, 0, 1, 0]),
+            ("service", [0, 0, 0, 0, 0, 1]),
+        ] {
+            for view in ["events", "graph", "connections", "replay f graph"] {
+                let line = format!("{view} --{direction}{flag} x");
+                let (Action::Live { view, .. } | Action::Replay { view, .. }) = read(&line).unwrap().action
+                else {
+                    panic!("case: {line}")
+                };
+                let (View::Events { filter, .. }
+                | View::Graph { filter, .. }
+                | View::Connections { filter, .. }) = view
+                else {
+                    panic!("case: {line}")
+                };
+                let got = places(&filter, direction);
+                let got = [
+                    got.pods.len(),
+                    got.namespaces.len(),
+                    got.selectors.len(),
+                    got.workloads.len(),
+                    got.nodes.len(),
+                    got.services.len(),
+                ];
+                assert_eq!(got, count, "case: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_come_from_where_the_flags_say_with_every_command_that_observes() {
+    let with = |edit: fn(&mut Names)| {
+        let mut names = Names::default();
+        edit(&mut names);
+        names
+    };
+    let cases = [
+        ("", Names::default()),
+        (
+            "--cri-socket /s",
+            with(|names| names.cri = Whence::File("/s".into())),
+        ),
+        ("--cri-socket none", with(|names| names.cri = Whence::None)),
+        (
+            "--cri-socket ./none",
+            with(|names| names.cri = Whence::File("./none".into())),
+        ),
+        (
+            "--kubeconfig /k",
+            with(|names| names.kubeconfig = Whence::File("/k".into())),
+        ),
+        ("--kubeconfig none", with(|names| names.kubeconfig = Whence::None)),
+        ("--cluster-pods", with(|names| names.cluster_pods = true)),
+        (
+            "--host-root /host",
+            with(|names| names.host_root = "/host".into()),
+        ),
+        (
+            "--node-name cp-1",
+            with(|names| names.node_name = Some("cp-1".into())),
+        ),
+        (
+            "--conntrack none",
+            with(|names| names.conntrack = Conntrack::None),
+        ),
+        ("--conntrack auto", Names::default()),
+    ];
+    let commands = [
+        "events",
+        "graph",
+        "graph --watch",
+        "listeners",
+        "connections",
+        "components",
+        "verify",
+        "explain etcd",
+        "record -w f",
+    ];
+    for (flags, want) in &cases {
+        let mut lines = vec![(*flags).to_owned()];
+        for command in commands {
+            lines.push(format!("{command} {flags}"));
+            lines.push(format!("{flags} {command}"));
+        }
+        for line in lines {
+            let (Action::Live { capture, .. } | Action::Record { capture, .. }) = read(&line).unwrap().action
+            else {
+                panic!("case: {line}")
+            };
+            assert_eq!(capture.names, *want, "case: {line}");
+        }
+    }
 }

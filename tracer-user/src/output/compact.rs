@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, fmt, io::Write};
 use super::{
     EventSink, Loss, SinkError,
     escape::{Shown, Word},
-    name::End,
+    name::{End, ViaText},
     style::{Paint, Tone},
     units::{Bytes, Count, Span, TimeOfDay},
 };
 use crate::{
     graph::Health,
     report::{ClosedBy, Happened, Happening},
-    signal::Session,
+    signal::{Degraded, Session},
 };
 
 /// The stream as lines of text. Keeps one buffer, so that a line is one write.
@@ -99,10 +99,12 @@ impl EventSink for CompactEvents {
             ),
             Happened::Opened | Happened::Accepted | Happened::Failed { .. } | Happened::Closed { .. } => {
                 let source = End(&happening.source);
+                let via = happening.via.as_ref().map(|via| format!(" {}", ViaText(via)));
+                let via = via.unwrap_or_default();
                 Self::write(
                     &mut line,
                     out,
-                    format_args!("{at} {source} -> {destination} {outcome}{place}"),
+                    format_args!("{at} {source} -> {destination}{via} {outcome}{place}"),
                 )
             }
         };
@@ -122,6 +124,28 @@ impl EventSink for CompactEvents {
             &mut self.line,
             out,
             format_args!("{at} {}", self.paint.text(Tone::Bad, what)),
+        )
+    }
+
+    fn degraded(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError> {
+        let at = self.paint.text(Tone::Quiet, TimeOfDay(at_unix_ns));
+        let word = self.paint.text(Tone::Doubt, "DEGRADED");
+        let Degraded { what, why, remedy } = what;
+        let (what, why, remedy) = (Shown(what), Shown(why), Shown(remedy));
+        Self::write(
+            &mut self.line,
+            out,
+            format_args!("{at} {word} {what}: {why}. Remedy: {remedy}."),
+        )
+    }
+
+    fn recovered(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError> {
+        let at = self.paint.text(Tone::Quiet, TimeOfDay(at_unix_ns));
+        let word = self.paint.text(Tone::Good, "RECOVERED");
+        Self::write(
+            &mut self.line,
+            out,
+            format_args!("{at} {word} {}", Shown(&what.what)),
         )
     }
 

@@ -3,16 +3,16 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
-    attribute::Who,
+    attribute::{Who, place::Pod},
     report::{ConnectionRow, Party},
 };
 
 /// One row of `connections --count`. Names are not escaped yet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CountRow {
-    /// Component or process that connects, or its address.
+    /// Component, workload or process that connects, or its address.
     pub source: String,
-    /// Component or process that accepts, or its address; not its port.
+    /// Component, workload or process that accepts, or its address; not its port.
     pub destination: String,
     /// Port it accepts on.
     pub port: u16,
@@ -52,15 +52,26 @@ pub fn count(rows: &[ConnectionRow]) -> Vec<CountRow> {
     counts
 }
 
-/// Ends of the same name are counted together; external and unknown ones by address.
+/// Ends of the same name are counted together, pods by workload; external and unknown ones by address.
 fn key(party: &Party) -> String {
-    match &party.claim.who {
-        Who::Component { name, role: None } | Who::Process { name } => name.clone(),
-        Who::Component {
-            name,
-            role: Some(role),
-        } => format!("{name}({role})"),
-        Who::Pod(_) | Who::Service { .. } | Who::Node { .. } => party.claim.who.label().into_owned(),
-        Who::External { .. } | Who::Unknown { .. } => party.address.ip().to_string(),
+    let claim = &party.claim;
+    match (&claim.who, &claim.place.pod) {
+        (Who::Process { name }, Some(pod)) => format!("{}({name})", workload(pod)),
+        // Never the same as a pod, whatever it calls itself.
+        (Who::Process { name }, None) if name.contains('/') => format!("process {name}"),
+        (Who::Pod(pod), _) => workload(pod),
+        (Who::Service { namespace, name, .. }, _) => format!("svc/{namespace}/{name}"),
+        (Who::Node { name, .. }, _) => format!("node/{name}"),
+        (Who::Component { .. } | Who::Process { .. }, _) => claim.who.label().into_owned(),
+        (Who::External { .. } | Who::Unknown { .. }, _) => party.address.ip().to_string(),
+    }
+}
+
+/// `shop/client`: of the workload, else of the pod.
+fn workload(pod: &Pod) -> String {
+    match &pod.workload {
+        _ if !pod.is_named() => format!("pod/{}", pod.uid),
+        Some(workload) => format!("{}/{}", pod.namespace, workload.name),
+        None => format!("{}/{}", pod.namespace, pod.name),
     }
 }

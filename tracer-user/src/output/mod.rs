@@ -3,7 +3,7 @@
 //! Documents (`graph`, `listeners`, ...) are functions; streams (`events`) are [`EventSink`]s, since they keep a buffer.
 //! Data goes to stdout, health and remedies to stderr through [`health::write_notes`].
 //!
-//! To add an output format: one file here, one value of the format in `cli/args.rs`, one arm where views are chosen.
+//! To add an output format: one file here, one value of the format in `cli/format.rs`, one arm where views are chosen.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use crate::{
     graph::{Graph, Health},
     report::Happening,
-    signal::Session,
+    signal::{Degraded, Session},
 };
 
 pub mod checkup;
@@ -19,6 +19,7 @@ pub mod compact;
 pub mod count;
 pub mod dot;
 pub mod escape;
+pub mod explain;
 pub mod filter;
 #[cfg(test)]
 mod fixture;
@@ -90,6 +91,10 @@ pub trait EventSink {
     fn happening(&mut self, out: &mut dyn Write, happening: &Happening) -> Result<(), SinkError>;
     /// Something was lost.
     fn lost(&mut self, out: &mut dyn Write, loss: &Loss<'_>, at_unix_ns: i64) -> Result<(), SinkError>;
+    /// Something does not work as well as it could, from now on.
+    fn degraded(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError>;
+    /// It works again.
+    fn recovered(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError>;
     /// Nothing happened for a while, and the tracer is alive.
     fn heartbeat(&mut self, out: &mut dyn Write, health: &Health, at_unix_ns: i64) -> Result<(), SinkError>;
     /// The run ends.

@@ -1,34 +1,125 @@
-//! What to call an end of a connection, in words for people.
+//! What to call an end of a connection, in words for people. One grammar for every view:
+//!
+//! ```text
+//! etcd  k3s-server(kubelet)       a component, with its role
+//! curl                            another process of this machine
+//! shop/client-6d5f7(nc)           a process in a pod, by pod and program
+//! shop/client-6d5f7               a pod that is elsewhere; pod/UID when only its uid is known
+//! shop/client                     a workload: only where pods are put together, as in graphs and counts
+//! svc/default/web                 a service whose server is not known
+//! node/worker-1  node/w(kubelet?) a node of the cluster, with a guess by the port
+//! kube-apiserver?  external       an address elsewhere, with or without a guess
+//! ```
+//!
+//! Then the process id `[4242]`, the word SPOOFED where it calls itself what it is not, and `by alice (sudo)` where a
+//! person is behind it. `?` is a guess and nothing else is. A foreign name that could be taken for this is quoted.
 
 use std::fmt;
 
-use super::escape::Word;
+use super::escape::{Shown, Word};
 use crate::{
-    attribute::{Who, place::Via},
+    attribute::{
+        Claim, Who,
+        place::{Human, Pod, Via},
+    },
+    graph::{Node, NodeKind},
     report::Party,
 };
 
-/// Name of a claim, escaped as one word: `etcd`, `k3s-server(kubelet)`, `curl`, `kube-apiserver?` for a guess.
+/// A part of a name: quoted also when it holds our own marks between parts.
+struct Part<'a>(&'a str);
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text) = self;
+        let word = Word(text).to_string();
+        if text.contains(['/', '(', ')']) && !word.starts_with('"') {
+            return write!(f, "\"{word}\"");
+        }
+        f.write_str(&word)
+    }
+}
+
+/// Name of a claim, escaped.
 #[derive(Clone, Copy, Debug)]
-pub struct Name<'a>(pub &'a Who);
+pub struct Name<'a>(pub &'a Claim);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Who::Component { name, role: None } | Who::Process { name } => Word(name).fmt(f),
+        let Self(claim) = self;
+        match &claim.who {
+            Who::Component { name, role: None } => Word(name).fmt(f),
             Who::Component {
                 name,
                 role: Some(role),
             } => write!(f, "{}({})", Word(name), Word(role)),
-            Who::Pod(_) | Who::Service { .. } | Who::Node { guess: None, .. } => Word(&self.0.label()).fmt(f),
-            Who::External {
-                guess: Some(guess), ..
+            Who::Process { name } => match &claim.place.pod {
+                Some(pod) => write!(f, "{}({})", PodName(pod), Part(name)),
+                None => Part(name).fmt(f),
+            },
+            Who::Pod(pod) => PodName(pod).fmt(f),
+            Who::Service { namespace, name, .. } => write!(f, "svc/{}/{}", Part(namespace), Part(name)),
+            Who::Node { name, guess } => {
+                write!(f, "node/{}", Part(name))?;
+                guess
+                    .as_deref()
+                    .map_or(Ok(()), |guess| write!(f, "({}?)", Word(guess)))
             }
-            | Who::Node {
+            Who::External {
                 guess: Some(guess), ..
             } => write!(f, "{}?", Word(guess)),
             Who::External { guess: None, .. } => f.write_str("external"),
             Who::Unknown { .. } => f.write_str("unknown"),
+        }
+    }
+}
+
+/// `shop/client-6d5f7`.
+pub(crate) struct PodName<'a>(pub(crate) &'a Pod);
+
+impl fmt::Display for PodName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(pod) = self;
+        if pod.is_named() {
+            write!(f, "{}/{}", Part(&pod.namespace), Part(&pod.name))
+        } else {
+            write!(f, "pod/{}", Part(&pod.uid))
+        }
+    }
+}
+
+/// ` SPOOFED by alice (sudo)`: what else is to be known of who it is; nothing for most.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks<'a>(pub &'a Claim);
+
+impl fmt::Display for Marks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(claim) = self;
+        if claim.place.spoofed.is_some() {
+            write!(f, " {SPOOFED}")?;
+        }
+        match &claim.place.human {
+            Some(human) => write!(f, " {}", HumanName(human)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The mark of what calls itself something that it is not.
+pub(crate) const SPOOFED: &str = "SPOOFED";
+
+/// `by alice (sudo)`, `by kubectl exec`.
+pub(crate) struct HumanName<'a>(pub(crate) &'a Human);
+
+impl fmt::Display for HumanName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Human { name, session, by }) = self;
+        match (name, by, session) {
+            (Some(name), Some(by), _) => write!(f, "by {} ({})", Word(name), Shown(by)),
+            (Some(name), None, _) => write!(f, "by {}", Word(name)),
+            (None, Some(by), _) => write!(f, "by {}", Shown(by)),
+            (None, None, Some(session)) => write!(f, "by session {}", Word(session)),
+            (None, None, None) => f.write_str("by somebody"),
         }
     }
 }
@@ -40,42 +131,215 @@ pub struct End<'a>(pub &'a Party);
 impl fmt::Display for End<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(party) = self;
-        Name(&party.claim.who).fmt(f)?;
+        write!(f, "{} {}", Named(party), party.address)
+    }
+}
+
+/// `kube-apiserver[1893]`: an end without its address.
+pub(crate) struct Named<'a>(pub(crate) &'a Party);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(party) = self;
+        Name(&party.claim).fmt(f)?;
         if let Some(process) = &party.process {
             write!(f, "[{}]", process.tgid)?;
         }
-        write!(f, " {}", party.address)
+        Marks(&party.claim).fmt(f)
     }
 }
 
-/// The label of a graph node with its box, when that is not the host's: `etcd`, `netns/blue/nginx`.
-pub(crate) struct Place<'a> {
-    /// Box.
-    pub(crate) group: &'a str,
-    /// Label.
-    pub(crate) label: &'a str,
-}
+/// The evidence of a claim, and in what it is contradicted.
+pub(crate) struct Evidence<'a>(pub(crate) &'a Claim);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Evidence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.group {
-            "host" | "external" | "" => Word(self.label).fmt(f),
-            group => Word(&format!("{group}/{}", self.label)).fmt(f),
+        let Self(claim) = self;
+        Shown(&claim.by).fmt(f)?;
+        match &claim.place.spoofed {
+            Some(spoofed) => write!(f, "; {SPOOFED}: {}", Shown(spoofed)),
+            None => Ok(()),
         }
     }
 }
 
-/// `via 10.96.0.1:443 default/kubernetes`: the service address that was dialled.
+/// A graph node with its box, when that is not the host's: `etcd`, `shop/client`, `netns/blue/nginx`.
+pub(crate) struct Place<'a>(pub(crate) &'a Node);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(node) = self;
+        let (group, label) = (node.group.as_str(), node.label.as_str());
+        match (node.kind, &node.claim.who, group.split_once('/')) {
+            (NodeKind::Service, who @ Who::Service { .. }, _)
+            | (NodeKind::Node, who @ Who::Node { .. }, _)
+                if who.label() == label =>
+            {
+                Name(&node.claim).fmt(f)?;
+            }
+            (NodeKind::Node, ..) => write!(f, "node/{}", Part(label))?,
+            (NodeKind::Namespace, ..) => write!(f, "namespace/{}", Part(label))?,
+            (_, _, Some(("namespace", namespace))) => write!(f, "{}/{}", Part(namespace), Part(label))?,
+            (NodeKind::Process, _, None) => Part(label).fmt(f)?,
+            (_, _, None) => Word(label).fmt(f)?,
+            (_, _, Some(_)) => Word(&format!("{group}/{label}")).fmt(f)?,
+        }
+        if node.process_count > 1 {
+            // The person is behind one of them.
+            return match node.claim.place.spoofed {
+                Some(_) => write!(f, " {SPOOFED}"),
+                None => Ok(()),
+            };
+        }
+        Marks(&node.claim).fmt(f)
+    }
+}
+
+/// `via default/web 10.96.100.100:80`: the service that was dialled.
 #[derive(Clone, Copy, Debug)]
 pub struct ViaText<'a>(pub &'a Via);
 
 impl fmt::Display for ViaText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Via { address, service }) = self;
-        write!(f, "via {address}")?;
         match service {
-            Some(service) => write!(f, " {}", Word(service)),
-            None => Ok(()),
+            Some(service) => write!(f, "via {} {address}", Word(service)),
+            None => write!(f, "via {address}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::output::fixture;
+
+    #[test]
+    fn every_kind_of_end_has_a_name_of_its_own() {
+        let pod = |claim: Claim| fixture::in_pod(claim, "shop", "client-6d5f7", Some("client"));
+        let unnamed = Pod {
+            uid: "0b7f".into(),
+            ..Pod::default()
+        };
+        let with = |who| Claim {
+            who,
+            ..fixture::unknown()
+        };
+        let service = |name: &str| Who::Service {
+            namespace: "default".into(),
+            name: name.into(),
+            candidates: vec![],
+        };
+        let node = |guess: Option<&str>| Who::Node {
+            name: "worker-1".into(),
+            guess: guess.map(Into::into),
+        };
+        let cases = [
+            ("a component", fixture::component("etcd", None), "etcd"),
+            (
+                "a component in a pod stays what it is",
+                pod(fixture::component("etcd", None)),
+                "etcd",
+            ),
+            (
+                "a role",
+                fixture::component("k3s-server", Some("kubelet")),
+                "k3s-server(kubelet)",
+            ),
+            ("a process", fixture::process("curl"), "curl"),
+            (
+                "a process that looks like a pod",
+                fixture::process("shop/client"),
+                "\"shop/client\"",
+            ),
+            (
+                "a process that looks like a role",
+                fixture::process("k3s-server(etcd)"),
+                "\"k3s-server(etcd)\"",
+            ),
+            ("a guess is no name", fixture::process("etcd?"), "\"etcd?\""),
+            (
+                "a process in a pod",
+                pod(fixture::process("nc")),
+                "shop/client-6d5f7(nc)",
+            ),
+            (
+                "a pod",
+                fixture::pod("shop", "client-6d5f7", Some("client")),
+                "shop/client-6d5f7",
+            ),
+            (
+                "a pod of which the uid is known",
+                with(Who::Pod(Arc::new(unnamed))),
+                "pod/0b7f",
+            ),
+            ("a service", with(service("web")), "svc/default/web"),
+            (
+                "a hostile service",
+                with(service("a b/c\x1b")),
+                "svc/default/\"a b/c\\x1b\"",
+            ),
+            ("a node", with(node(None)), "node/worker-1"),
+            (
+                "a node with a guess",
+                with(node(Some("kubelet"))),
+                "node/worker-1(kubelet?)",
+            ),
+            (
+                "an address with a guess",
+                fixture::external("10.0.0.9", Some("etcd")),
+                "etcd?",
+            ),
+            ("an address", fixture::external("10.0.0.9", None), "external"),
+        ];
+        for (case, claim, want) in cases {
+            assert_eq!(Name(&claim).to_string(), want, "case: {case}");
+        }
+    }
+
+    #[test]
+    fn marks_are_words() {
+        let human = |name: Option<&str>, session: Option<&str>, by: Option<&str>| Human {
+            name: name.map(Into::into),
+            session: session.map(Into::into),
+            by: by.map(Into::into),
+        };
+        let cases = [
+            ("a login", human(Some("alice"), Some("3"), None), " by alice"),
+            (
+                "sudo",
+                human(Some("alice"), Some("3"), Some("sudo")),
+                " by alice (sudo)",
+            ),
+            (
+                "exec into a pod",
+                human(None, None, Some("kubectl exec")),
+                " by kubectl exec",
+            ),
+            (
+                "a session alone",
+                human(None, Some("session-3.scope"), None),
+                " by session session-3.scope",
+            ),
+            ("nothing known", human(None, None, None), " by somebody"),
+            (
+                "a hostile name",
+                human(Some("a\x1b[2J b"), None, None),
+                " by \"a\\x1b[2J b\"",
+            ),
+        ];
+        for (case, human, want) in cases {
+            let mut claim = fixture::process("etcdctl");
+            claim.place.human = Some(Arc::new(human));
+            assert_eq!(Marks(&claim).to_string(), want, "case: {case}");
+            claim.place.spoofed = Some("argv says etcd".into());
+            assert_eq!(
+                Marks(&claim).to_string(),
+                format!(" SPOOFED{want}"),
+                "case: {case}"
+            );
         }
     }
 }

@@ -63,7 +63,7 @@ const EDGES: &[(&str, &str)] = &[
     ("source", "signal clock loader attribute hash"),
     ("verify", "event signal attribute graph report"),
     ("output", "event signal attribute graph report verify"),
-    ("cli", "event output verify"),
+    ("cli", "event output verify report"),
 ];
 
 /// May name every room: the composition root and the doors.

@@ -7,9 +7,8 @@ use super::{Kind, Show};
 use crate::{
     app::Exit,
     cli::{GraphFormat, TableFormat},
-    graph::GroupBy,
     output::{
-        Frame, SinkError, count, dot, health,
+        Frame, SinkError, count, dot, explain, health,
         json::{self, Layout},
         table,
     },
@@ -18,7 +17,6 @@ use crate::{
 };
 
 impl Show {
-    /// Writes the document as it is now.
     /// What ended just now is part of the run.
     pub(super) fn settle(&mut self, pipeline: &mut Pipeline) -> Result<(), SinkError> {
         let mut result = Ok(());
@@ -30,6 +28,7 @@ impl Show {
         result
     }
 
+    /// Writes the document as it is now.
     pub(super) fn draw(&mut self, pipeline: &mut Pipeline) -> Result<(), SinkError> {
         let paint = self.styles.out;
         let out = &mut self.out;
@@ -39,9 +38,10 @@ impl Show {
                 format,
                 filter,
                 watch,
+                group_by,
                 ..
             } => {
-                let graph = filter.apply(&pipeline.fine_graph()).fold(GroupBy::Component);
+                let graph = filter.apply(&pipeline.fine_graph()).fold(*group_by);
                 if *watch == Some(true) {
                     // Home, then clear to the end: no flicker.
                     out.write_all(b"\x1b[H\x1b[J")?;
@@ -88,9 +88,32 @@ impl Show {
                     TableFormat::Json => json::write_components(out, &frame(pipeline, &health), &rows)?,
                 }
             }
-            Kind::Nothing | Kind::Events { .. } | Kind::Verify { .. } => {}
+            Kind::Nothing | Kind::Events { .. } | Kind::Explain(..) | Kind::Verify { .. } => {}
         }
         Ok(out.flush()?)
+    }
+
+    /// Every witness of what was asked about; nothing found is inconclusive, and said with what to try.
+    pub(super) fn explain(&mut self, pipeline: &mut Pipeline) -> Result<Exit, SinkError> {
+        let Kind::Explain(format, question) = &self.kind else {
+            return Ok(Exit::Ok);
+        };
+        let explanations = pipeline.explain(question);
+        let health = pipeline.health();
+        let frame = frame(pipeline, &health);
+        match format {
+            TableFormat::Table => table::write_explanations(&mut self.out, &explanations, self.styles.out)?,
+            TableFormat::Json => json::write_explanations(&mut self.out, &frame, &explanations)?,
+        }
+        if !explanations.is_empty() {
+            return Ok(Exit::Ok);
+        }
+        let mut err = std::io::stderr().lock();
+        match explain::write_nothing(&mut err, question, self.styles.err) {
+            // stderr may be closed; the exit code says it too.
+            Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => {}
+        }
+        Ok(Exit::Inconclusive)
     }
 
     /// Verdicts of the window.

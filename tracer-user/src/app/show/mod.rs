@@ -6,51 +6,26 @@ use std::io::{self, BufWriter, Stdout, Write};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 mod draw;
+mod kind;
+mod weather;
 
 use draw::frame;
+use kind::Kind;
+use weather::tell;
 
 use super::{Exit, Styles};
 use crate::{
-    cli::{self, EventsFormat, GraphFormat, TableFormat, View},
-    output::{EventSink, Loss, SinkError, compact::CompactEvents, filter::Filter, health, json::JsonEvents},
+    cli::View,
+    output::{Loss, SinkError, health},
     pipeline::Pipeline,
     report::Happening,
     signal::Signal,
-    verify::{Check, Window},
 };
 
 /// Between two drawings of a graph that is watched, of the run's own clock.
 const REDRAW_NS: u64 = 1_000_000_000;
 /// A stream that says nothing for this long says that it is alive.
 const HEARTBEAT_NS: u64 = 30_000_000_000;
-
-enum Kind {
-    Nothing,
-    Events {
-        sink: Box<dyn EventSink>,
-        filter: Filter,
-        /// Until the stream begins: what happened while the machine was scanned.
-        early: Option<Vec<Happening>>,
-        told_ns: u64,
-        lost: u64,
-    },
-    Graph {
-        format: GraphFormat,
-        filter: Filter,
-        /// Drawn again and again; on a terminal in place.
-        watch: Option<bool>,
-        drawn_ns: u64,
-    },
-    Listeners(TableFormat, Filter),
-    Connections(TableFormat, Filter, bool),
-    Components(TableFormat, Filter),
-    Verify {
-        checks: Vec<Check>,
-        allow: Vec<String>,
-        format: TableFormat,
-        window: Window,
-    },
-}
 
 /// A view and where it goes.
 pub(super) struct Show {
@@ -62,60 +37,8 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn new(view: &View, terminal: bool, styles: Styles, quiet: bool) -> Self {
-        let events = |format: EventsFormat, filter: &Filter| Kind::Events {
-            sink: match format {
-                EventsFormat::Compact => Box::new(CompactEvents::new(styles.out)),
-                EventsFormat::Json => Box::new(JsonEvents::new()),
-            },
-            filter: filter.clone(),
-            early: Some(Vec::new()),
-            told_ns: 0,
-            lost: 0,
-        };
-        let graph = |format, filter: &Filter, watch| Kind::Graph {
-            format,
-            filter: filter.clone(),
-            watch,
-            drawn_ns: 0,
-        };
-        let kind = match view {
-            View::Default { filter } if terminal => graph(GraphFormat::Table, filter, Some(true)),
-            View::Default { filter } => events(EventsFormat::Compact, filter),
-            View::Events { format, filter } => events(*format, filter),
-            View::Graph {
-                format,
-                filter,
-                watch,
-            } => {
-                let in_place = terminal && *format == GraphFormat::Table;
-                graph(*format, filter, watch.then_some(in_place))
-            }
-            View::Listeners { format, filter } => Kind::Listeners(*format, filter.clone()),
-            View::Connections {
-                format,
-                filter,
-                count,
-            } => Kind::Connections(*format, filter.clone(), *count),
-            View::Components { format, filter } => Kind::Components(*format, filter.clone()),
-            View::Verify {
-                checks,
-                allow,
-                format,
-            } => Kind::Verify {
-                checks: checks
-                    .iter()
-                    .map(|check| match check {
-                        cli::Check::ApiserverEtcd => Check::ApiserverEtcd,
-                        cli::Check::EtcdClients => Check::EtcdClients,
-                    })
-                    .collect(),
-                allow: allow.clone(),
-                format: *format,
-                window: Window::default(),
-            },
-        };
         Self {
-            kind,
+            kind: Kind::new(view, terminal, styles.out),
             out: BufWriter::with_capacity(1 << 16, io::stdout()),
             styles,
             quiet,
@@ -157,7 +80,8 @@ impl Show {
             | Kind::Graph { .. }
             | Kind::Listeners(..)
             | Kind::Connections(..)
-            | Kind::Components(..) => {}
+            | Kind::Components(..)
+            | Kind::Explain(..) => {}
         }
         Ok(())
     }
@@ -187,11 +111,23 @@ impl Show {
     fn begin(&mut self, pipeline: &Pipeline) -> Result<(), SinkError> {
         let now_ns = pipeline.now_ns();
         if let Kind::Events {
-            sink, early, told_ns, ..
+            sink,
+            early,
+            told_ns,
+            degraded,
+            ..
         } = &mut self.kind
             && let Some(waiting) = early.take()
         {
-            sink.start(&mut self.out, pipeline.session(), pipeline.unix_ns(now_ns))?;
+            let at_unix_ns = pipeline.unix_ns(now_ns);
+            sink.start(&mut self.out, pipeline.session(), at_unix_ns)?;
+            tell(
+                &mut **sink,
+                &mut self.out,
+                degraded,
+                pipeline.health().degraded,
+                at_unix_ns,
+            )?;
             for happening in &waiting {
                 sink.happening(&mut self.out, happening)?;
             }
@@ -213,6 +149,7 @@ impl Show {
                 early: None,
                 told_ns,
                 lost,
+                degraded,
                 ..
             } => {
                 let health = pipeline.health();
@@ -225,6 +162,10 @@ impl Show {
                     };
                     sink.lost(&mut self.out, &loss, at_unix_ns)?;
                     *lost = health.lost;
+                }
+                if health.degraded != *degraded {
+                    let now = health.degraded.clone();
+                    tell(&mut **sink, &mut self.out, degraded, now, at_unix_ns)?;
                 }
                 if !self.out.buffer().is_empty() {
                     *told_ns = now_ns;
@@ -248,6 +189,7 @@ impl Show {
             | Kind::Listeners(..)
             | Kind::Connections(..)
             | Kind::Components(..)
+            | Kind::Explain(..)
             | Kind::Verify { .. } => {}
         }
         Ok(())
@@ -258,13 +200,22 @@ impl Show {
         self.begin(pipeline)?;
         self.settle(pipeline)?;
         let exit = match &mut self.kind {
-            Kind::Events { sink, .. } => {
+            Kind::Events { sink, degraded, .. } => {
                 let at_unix_ns = pipeline.unix_ns(pipeline.now_ns());
-                sink.summary(&mut self.out, &pipeline.health(), at_unix_ns)?;
+                let health = pipeline.health();
+                tell(
+                    &mut **sink,
+                    &mut self.out,
+                    degraded,
+                    health.degraded.clone(),
+                    at_unix_ns,
+                )?;
+                sink.summary(&mut self.out, &health, at_unix_ns)?;
                 Exit::Ok
             }
             Kind::Verify { .. } if interrupted => Exit::Interrupted,
             Kind::Verify { .. } => self.judge(pipeline)?,
+            Kind::Explain(..) => self.explain(pipeline)?,
             Kind::Nothing => Exit::Ok,
             Kind::Graph { .. } | Kind::Listeners(..) | Kind::Connections(..) | Kind::Components(..) => {
                 self.draw(pipeline)?;

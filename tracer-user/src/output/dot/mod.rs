@@ -106,6 +106,8 @@ fn clusters(text: &mut String, graph: &Graph) -> std::fmt::Result {
         let label = match group.split_once('/') {
             None if *group == "host" => format!("host {}", Dot(Shown(&graph.hostname))),
             Some(("netns", name)) => format!("network namespace {}", Dot(Shown(name))),
+            Some(("namespace", name)) => format!("namespace {}", Dot(Shown(name))),
+            Some(("node", name)) => format!("node {}", Dot(Shown(name))),
             Some(_) | None => Dot(Shown(group)).to_string(),
         };
         writeln!(text, "  subgraph \"cluster_{}\" {{", Dot(Shown(group)))?;

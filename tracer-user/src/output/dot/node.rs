@@ -5,7 +5,10 @@ use std::{fmt::Write as _, net::SocketAddr};
 use crate::{
     attribute::{Quality, Who},
     graph::{Node, NodeKind},
-    output::escape::{Dot, Shown},
+    output::{
+        escape::{Dot, Shown},
+        name::{HumanName, SPOOFED},
+    },
 };
 
 /// Listening sockets that are named in a label; the others are counted. All of them are in the JSON.
@@ -43,9 +46,9 @@ fn look_of(node: &Node) -> Look {
     }
 }
 
-/// Whether what it is called rests on nothing but a port.
+/// Whether what it is called, or its role, rests on nothing but a port.
 pub(super) fn is_guess(node: &Node) -> bool {
-    node.claim.quality == Quality::Port
+    node.claim.quality == Quality::Port || matches!(node.claim.who, Who::Node { guess: Some(_), .. })
 }
 
 pub(super) fn write_node(text: &mut String, node: &Node, indent: &str) -> std::fmt::Result {
@@ -57,40 +60,88 @@ pub(super) fn write_node(text: &mut String, node: &Node, indent: &str) -> std::f
     } = look_of(node);
     let id = Dot(Shown(&node.id));
     writeln!(text, "{indent}\"{id}\" [label=\"{}\",", label(node))?;
+    // Orange and doubled, besides the word: it must not be overlooked.
+    let (border, outlines) = match node.claim.place.spoofed {
+        Some(_) => ("#D55E00", "peripheries=2, "),
+        None => (border, ""),
+    };
     write!(
         text,
-        "{indent}  shape={shape}, color=\"{border}\", fillcolor=\"{fill}\", penwidth={width}, "
+        "{indent}  shape={shape}, color=\"{border}\", fillcolor=\"{fill}\", penwidth={width}, {outlines}"
     )?;
     writeln!(text, "tooltip=\"{}\"];", tooltip(node))
 }
 
-/// Name; kind and processes; listening sockets. Lines end in `\n`.
+/// Name; kind and processes; what is odd; listening sockets. Lines end in `\n`.
 fn label(node: &Node) -> String {
-    let mut lines = vec![Dot(Shown(&node.label)).to_string()];
-    match (node.kind, node.process_count, node.pids.as_slice()) {
-        (NodeKind::External, ..) => lines.push(match &node.claim.who {
-            Who::External {
-                guess: Some(guess), ..
-            } => format!("external, {}?", Dot(Shown(guess))),
-            Who::External { guess: None, .. }
-            | Who::Component { .. }
-            | Who::Process { .. }
-            | Who::Pod(_)
-            | Who::Service { .. }
-            | Who::Node { .. }
-            | Who::Unknown { .. } => "external".to_owned(),
-        }),
-        (kind, 0, _) => lines.push(kind.name().to_owned()),
-        (kind, 1, [pid]) => lines.push(format!("{}, pid {pid}", kind.name())),
-        (NodeKind::Process, count, _) => lines.push(format!("{count} processes")),
-        (kind, count, _) => lines.push(format!("{}, {count} processes", kind.name())),
+    let name = match &node.claim.who {
+        // Outside of its namespace's box.
+        Who::Service { namespace, name, .. }
+            if *name == node.label && !node.group.starts_with("namespace/") =>
+        {
+            format!("{namespace}/{name}")
+        }
+        Who::Component { .. }
+        | Who::Process { .. }
+        | Who::Pod(_)
+        | Who::Service { .. }
+        | Who::Node { .. }
+        | Who::External { .. }
+        | Who::Unknown { .. } => node.label.clone(),
+    };
+    let mut lines = vec![Dot(Shown(&name)).to_string()];
+    let kind = kind(node);
+    lines.push(match (node.kind, node.process_count, node.pids.as_slice()) {
+        (NodeKind::External, ..) | (_, 0, _) => kind,
+        (_, 1, [pid]) => format!("{kind}, pid {pid}"),
+        (NodeKind::Process, count, _) => format!("{count} processes"),
+        (_, count, _) => format!("{kind}, {count} processes"),
+    });
+    if node.claim.place.spoofed.is_some() {
+        lines.push(SPOOFED.to_owned());
     }
+    lines.extend(human(node));
     let (shown, rest) = node.listening.split_at(node.listening.len().min(LISTENING_SHOWN));
     lines.extend(shown.iter().map(|at| format!("listens {at}")));
     if !rest.is_empty() {
         lines.push(format!("and {} more", rest.len()));
     }
     lines.join("\\n")
+}
+
+/// What it is, in a word or two: the controller's kind for pods, with a guess by the port for what is elsewhere.
+fn kind(node: &Node) -> String {
+    let guess = match &node.claim.who {
+        Who::External { guess, .. } | Who::Node { guess, .. } => guess.as_deref(),
+        Who::Component { .. }
+        | Who::Process { .. }
+        | Who::Pod(_)
+        | Who::Service { .. }
+        | Who::Unknown { .. } => None,
+    };
+    let workload = node
+        .claim
+        .pod()
+        .and_then(|pod| pod.workload.as_ref())
+        .filter(|workload| workload.name == node.label);
+    match (node.kind, workload, guess) {
+        (NodeKind::Workload, Some(workload), _) => Dot(Shown(&workload.kind)).to_string(),
+        (NodeKind::External | NodeKind::Node, _, Some(guess)) => {
+            format!("{}, {}?", node.kind.name(), Dot(Shown(guess)))
+        }
+        (kind, ..) => kind.name().to_owned(),
+    }
+}
+
+/// The person behind it, where it is one process.
+fn human(node: &Node) -> Option<String> {
+    let human = node
+        .claim
+        .place
+        .human
+        .as_ref()
+        .filter(|_| node.process_count <= 1)?;
+    Some(Dot(HumanName(human)).to_string())
 }
 
 fn tooltip(node: &Node) -> String {
@@ -101,6 +152,9 @@ fn tooltip(node: &Node) -> String {
         Dot(Shown(&node.id)),
         Dot(Shown(&node.claim.by))
     )];
+    if let Some(spoofed) = &node.claim.place.spoofed {
+        lines.push(format!("{SPOOFED}: {}", Dot(Shown(spoofed))));
+    }
     if !pids.is_empty() {
         lines.push(format!("pids {}", pids.join(" ")));
     }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::place::Dwelling;
 use crate::{
-    attribute::Who,
+    attribute::{Claim, Who, place::Via},
     graph::Node,
     report::{Party, ProcessRef},
 };
@@ -21,11 +22,13 @@ pub(super) trait End {
     fn is_process(&self, name: &str) -> bool;
     /// Whether a process of it has the id.
     fn has_pid(&self, pid: u32) -> bool;
+    /// Where it lives.
+    fn dwelling(&self) -> Dwelling<'_>;
 }
 
 /// Who holds a socket.
 pub(super) struct Holder<'a> {
-    pub(super) who: &'a Who,
+    pub(super) claim: &'a Claim,
     pub(super) process: Option<&'a ProcessRef>,
     pub(super) listening: &'a [SocketAddr],
 }
@@ -35,20 +38,26 @@ impl End for Holder<'_> {
         self.listening.iter().any(|at| at.port() == port)
     }
     fn is_component(&self, name: &str) -> bool {
-        is_component(self.who, name)
+        is_component(&self.claim.who, name)
     }
     fn is_process(&self, name: &str) -> bool {
-        is_process(self.who, name) || self.process.is_some_and(|process| runs(process, name))
+        is_process(&self.claim.who, name) || self.process.is_some_and(|process| runs(process, name))
     }
     fn has_pid(&self, pid: u32) -> bool {
         self.process.is_some_and(|process| process.tgid == pid)
+    }
+    fn dwelling(&self) -> Dwelling<'_> {
+        Dwelling {
+            claim: self.claim,
+            via: None,
+        }
     }
 }
 
 impl Party {
     fn holder(&self) -> Holder<'_> {
         Holder {
-            who: &self.claim.who,
+            claim: &self.claim,
             process: self.process.as_ref(),
             listening: &[],
         }
@@ -68,6 +77,39 @@ impl End for Party {
     fn has_pid(&self, pid: u32) -> bool {
         self.holder().has_pid(pid)
     }
+    fn dwelling(&self) -> Dwelling<'_> {
+        Dwelling {
+            claim: &self.claim,
+            via: None,
+        }
+    }
+}
+
+/// The end that accepted, with the service address it was dialled by.
+pub(super) struct Destination<'a> {
+    pub(super) party: &'a Party,
+    pub(super) via: Option<&'a Via>,
+}
+
+impl End for Destination<'_> {
+    fn has_port(&self, port: u16) -> bool {
+        self.party.has_port(port)
+    }
+    fn is_component(&self, name: &str) -> bool {
+        self.party.is_component(name)
+    }
+    fn is_process(&self, name: &str) -> bool {
+        self.party.is_process(name)
+    }
+    fn has_pid(&self, pid: u32) -> bool {
+        self.party.has_pid(pid)
+    }
+    fn dwelling(&self) -> Dwelling<'_> {
+        Dwelling {
+            claim: &self.party.claim,
+            via: self.via,
+        }
+    }
 }
 
 /// A node as one end of an edge, or alone.
@@ -75,6 +117,8 @@ pub(super) struct GraphEnd<'a> {
     pub(super) node: &'a Node,
     /// The edge's port for its destination; empty for a source, whose ports a graph does not keep.
     pub(super) ports: &'a [u16],
+    /// The service address of the edge, for its destination.
+    pub(super) via: Option<&'a Via>,
 }
 
 impl End for GraphEnd<'_> {
@@ -94,6 +138,12 @@ impl End for GraphEnd<'_> {
     }
     fn has_pid(&self, pid: u32) -> bool {
         self.node.pids.contains(&pid)
+    }
+    fn dwelling(&self) -> Dwelling<'_> {
+        Dwelling {
+            claim: &self.node.claim,
+            via: self.via,
+        }
     }
 }
 

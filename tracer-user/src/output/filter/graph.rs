@@ -45,10 +45,12 @@ fn matches_edge(filter: &Filter, source: &Node, destination: &Node, edge: &Edge)
         GraphEnd {
             node: source,
             ports: &[],
+            via: None,
         },
         GraphEnd {
             node: destination,
             ports: &ports,
+            via: edge.via.as_ref(),
         },
     );
     filter.hold_pair(&ends.0, &ends.1)
@@ -58,10 +60,13 @@ fn matches_edge(filter: &Filter, source: &Node, destination: &Node, edge: &Edge)
 
 fn matches_node(filter: &Filter, node: &Node) -> bool {
     let ports: Vec<u16> = node.listening.iter().map(std::net::SocketAddr::port).collect();
-    filter.hold_alone(&GraphEnd { node, ports: &ports })
-        && (!filter.families.is_condition()
-            || external(node).is_some_and(|ip| filter.families.hold(ip))
-            || node.listening.iter().any(|at| filter.families.hold(at.ip())))
+    filter.hold_alone(&GraphEnd {
+        node,
+        ports: &ports,
+        via: None,
+    }) && (!filter.families.is_condition()
+        || external(node).is_some_and(|ip| filter.families.hold(ip))
+        || node.listening.iter().any(|at| filter.families.hold(at.ip())))
         && (filter.netns.is_empty() || in_netns(filter, node))
 }
 

@@ -5,14 +5,24 @@
 
 use std::net::IpAddr;
 
-use self::end::{End, GraphEnd, Holder};
+use self::{
+    end::{Destination, End, GraphEnd, Holder},
+    place::Dwelling,
+};
+pub use self::{
+    place::{Controller, Places, Qualified},
+    selector::{Selector, SelectorError},
+};
 use crate::{
+    attribute::place::Via,
     graph::Graph,
     report::{ComponentRow, ConnectionRow, Happened, Happening, ListenerRow, Party},
 };
 
 mod end;
 mod graph;
+mod place;
+mod selector;
 
 /// Conditions on one end, or on either. An empty list is no condition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +35,8 @@ pub struct Conditions {
     pub processes: Vec<String>,
     /// Process ids.
     pub pids: Vec<u32>,
+    /// Where it lives.
+    pub places: Places,
 }
 
 /// All conditions of a view.
@@ -68,6 +80,7 @@ impl Conditions {
             && self.components.is_empty()
             && self.processes.is_empty()
             && self.pids.is_empty()
+            && self.places.is_empty()
     }
 
     /// Whether each condition is met by one of `ends`.
@@ -83,6 +96,23 @@ impl Conditions {
                 ends.iter().any(|end| end.is_process(name))
             })
             && one_of(&self.pids, |pid| ends.iter().any(|end| end.has_pid(*pid)))
+            && {
+                let Places {
+                    pods,
+                    namespaces,
+                    selectors,
+                    workloads,
+                    nodes,
+                    services,
+                } = &self.places;
+                let any = |meets: &dyn Fn(Dwelling<'_>) -> bool| ends.iter().any(|end| meets(end.dwelling()));
+                one_of(pods, |pod| any(&|end| end.is_pod(pod)))
+                    && one_of(namespaces, |namespace| any(&|end| end.is_in(namespace)))
+                    && one_of(selectors, |selector| any(&|end| end.is_selected(selector)))
+                    && one_of(workloads, |workload| any(&|end| end.is_of(workload)))
+                    && one_of(nodes, |node| any(&|end| end.is_on(node)))
+                    && one_of(services, |service| any(&|end| end.serves(service)))
+            }
     }
 }
 
@@ -103,14 +133,14 @@ impl Filter {
                 self.matches_listening(&happening.destination)
             }
             Happened::Opened | Happened::Accepted | Happened::Failed { .. } | Happened::Closed { .. } => {
-                self.matches_pair(&happening.source, &happening.destination)
+                self.matches_pair(&happening.source, &happening.destination, happening.via.as_ref())
             }
         }
     }
 
     /// Whether `connections` shows it.
     pub fn matches_connection(&self, row: &ConnectionRow) -> bool {
-        self.matches_pair(&row.source, &row.destination)
+        self.matches_pair(&row.source, &row.destination, row.via.as_ref())
     }
 
     /// Whether `listeners` shows it. Nothing that listens meets a condition on the end that connects.
@@ -121,7 +151,7 @@ impl Filter {
     /// Whether `components` shows it: its ports and families are those it listens on.
     pub fn matches_component(&self, row: &ComponentRow) -> bool {
         let process = Holder {
-            who: &row.claim.who,
+            claim: &row.claim,
             process: Some(&row.process),
             listening: &row.listening,
         };
@@ -133,6 +163,8 @@ impl Filter {
     ///
     /// An edge does not keep its connections' addresses, so a condition on the family drops it only where an external
     /// address, a service address or the listening sockets tell; and an edge has no source port to meet a condition on.
+    /// Where a node stands for several pods, conditions on pods, labels and cluster nodes are asked of the one that its
+    /// claim is of: to be exact, ask [`Self::matches_pair`] before connections are added up.
     pub fn apply(&self, graph: &Graph) -> Graph {
         if self.is_empty() {
             return graph.clone();
@@ -140,9 +172,17 @@ impl Filter {
         graph::apply(self, graph)
     }
 
-    fn matches_pair(&self, source: &Party, destination: &Party) -> bool {
+    /// Whether a connection from one to the other matches, which was dialled by the service address `via`.
+    ///
+    /// What adds connections up before they are shown asks this of each: a node of the graph that stands for several
+    /// pods has the claim of one of them only.
+    pub fn matches_pair(&self, source: &Party, destination: &Party, via: Option<&Via>) -> bool {
         let in_netns = |party: &Party| party.netns != 0 && self.netns.contains(&party.netns);
-        self.hold_pair(source, destination)
+        let dialled = Destination {
+            party: destination,
+            via,
+        };
+        self.hold_pair(source, &dialled)
             && self.families.hold(destination.address.ip())
             && (self.netns.is_empty() || in_netns(source) || in_netns(destination))
     }

@@ -40,7 +40,7 @@ fn a_connection_matches_by_either_end_or_by_direction() {
     let local = fixture::connections().remove(0);
     // EVIL[66] [fd00::7]:40000 in another namespace -> kube-apiserver? 10.0.0.9:6443
     let remote = fixture::connections().remove(2);
-    let cases = [
+    let cases = vec![
         ("no condition", Filter::default(), true, true),
         ("destination port", either(|c| c.ports = vec![2379]), true, false),
         ("source port", either(|c| c.ports = vec![47512]), true, false),
@@ -289,8 +289,11 @@ fn a_graph_keeps_matching_edges_with_their_ends() {
         (
             "port",
             either(|c| c.ports = vec![2379]),
-            &["host/kube-apiserver -> host/etcd :2379"],
-            &["host/etcd", "host/kube-apiserver"],
+            &[
+                "host/etcdctl -> host/etcd :2379",
+                "host/kube-apiserver -> host/etcd :2379",
+            ],
+            &["host/etcd", "host/etcdctl", "host/kube-apiserver"],
         ),
         (
             "from one component to another",
@@ -361,4 +364,174 @@ fn a_graph_keeps_its_health() {
         either(|c| c.ports = vec![1]).apply(&graph).health,
         fixture::sick()
     );
+}
+
+fn qualified(text: &str) -> Qualified {
+    text.parse().unwrap()
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn where_an_end_lives_is_a_condition_of_either_end_or_of_one() {
+    // shop/client-6d5f7 of deployment client on cp-1 -> shop/web-1 of deployment web on worker-1, dialled as default/web;
+    // the client serves default/web as well.
+    let rows = fixture::connections();
+    let pods = &rows[3];
+    // etcdctl -> etcd, both in no pod.
+    let host = &rows[6];
+    // shop/client -> service default/web, whose server is not known.
+    let service = &rows[5];
+    let cases: Vec<(&str, Filter, [bool; 3])> = vec![
+        (
+            "pod",
+            either(|c| c.places.pods = vec![qualified("web-1")]),
+            [true, false, false],
+        ),
+        (
+            "pod in its namespace",
+            either(|c| c.places.pods = vec![qualified("shop/web-1")]),
+            [true, false, false],
+        ),
+        (
+            "pod in another namespace",
+            either(|c| c.places.pods = vec![qualified("default/web-1")]),
+            [false; 3],
+        ),
+        (
+            "a part of a pod's name",
+            either(|c| c.places.pods = vec![qualified("web")]),
+            [false; 3],
+        ),
+        (
+            "from a pod that accepts",
+            from(|c| c.places.pods = vec![qualified("web-1")]),
+            [false; 3],
+        ),
+        (
+            "to a pod",
+            to(|c| c.places.pods = vec![qualified("web-1")]),
+            [true, false, false],
+        ),
+        (
+            "namespace",
+            either(|c| c.places.namespaces = vec!["shop".into()]),
+            [true, false, true],
+        ),
+        (
+            "namespace of a service",
+            to(|c| c.places.namespaces = vec!["default".into()]),
+            [false, false, true],
+        ),
+        (
+            "labels",
+            from(|c| c.places.selectors = vec!["app=client,tier in (front)".parse().unwrap()]),
+            [true, false, true],
+        ),
+        (
+            "labels that nobody has",
+            either(|c| c.places.selectors = vec!["app=db".parse().unwrap()]),
+            [false; 3],
+        ),
+        (
+            "an absent label is not that of something without labels",
+            either(|c| c.places.selectors = vec!["!nothing".parse().unwrap()]),
+            [true, false, true],
+        ),
+        (
+            "workload",
+            to(|c| c.places.workloads = vec!["web".parse().unwrap()]),
+            [true, false, false],
+        ),
+        (
+            "workload with its kind as kubectl has it",
+            either(|c| c.places.workloads = vec!["deploy/web".parse().unwrap()]),
+            [true, false, false],
+        ),
+        (
+            "workload of another kind",
+            either(|c| c.places.workloads = vec!["daemonset/web".parse().unwrap()]),
+            [false; 3],
+        ),
+        (
+            "node",
+            to(|c| c.places.nodes = vec!["worker-1".into()]),
+            [true, false, false],
+        ),
+        (
+            "service that is served, or was dialled",
+            either(|c| c.places.services = vec![qualified("web")]),
+            [true, false, true],
+        ),
+        (
+            "service that was dialled",
+            to(|c| c.places.services = vec![qualified("default/web")]),
+            [true, false, true],
+        ),
+        (
+            "service of another namespace",
+            either(|c| c.places.services = vec![qualified("shop/web")]),
+            [false; 3],
+        ),
+        (
+            "alternatives",
+            either(|c| c.places.pods = vec![qualified("nobody"), qualified("web-1")]),
+            [true, false, false],
+        ),
+        (
+            "conditions must all hold",
+            either(|c| {
+                c.places.namespaces = vec!["shop".into()];
+                c.places.nodes = vec!["worker-1".into()];
+            }),
+            [true, false, false],
+        ),
+    ];
+    for (name, filter, want) in cases {
+        assert!(!filter.is_empty(), "case: {name}");
+        let got = [pods, host, service].map(|row| filter.matches_connection(row));
+        assert_eq!(got, want, "case: {name}");
+    }
+}
+
+#[test]
+fn listeners_components_and_nodes_of_a_graph_have_places_too() {
+    let filter = either(|c| c.places.namespaces = vec!["shop".into()]);
+    let listeners = fixture::listeners();
+    let shown: Vec<bool> = listeners.iter().map(|row| filter.matches_listener(row)).collect();
+    assert_eq!(shown, [false, false, false, false, false, false, true, true]);
+    let system = either(|c| c.places.namespaces = vec!["kube-system".into()]);
+    let components = fixture::components();
+    let shown: Vec<bool> = components
+        .iter()
+        .map(|row| system.matches_component(row))
+        .collect();
+    assert_eq!(shown, [false, false, false, true, false]);
+    let edges = |filter: &Filter| -> Vec<String> {
+        let graph = filter.apply(&fixture::graph());
+        graph
+            .edges
+            .iter()
+            .map(|edge| format!("{} -> {} :{}", edge.source, edge.destination, edge.port))
+            .collect()
+    };
+    let web = to(|c| c.places.services = vec![qualified("default/web")]);
+    assert_eq!(
+        edges(&web),
+        [
+            "namespace/shop/client -> external/default/web :80",
+            "namespace/shop/client -> namespace/shop/web :8080"
+        ]
+    );
+    let node = to(|c| c.places.nodes = vec!["worker-1".into()]);
+    assert_eq!(edges(&node).len(), 3);
+}
+
+#[test]
+fn names_with_a_part_missing_are_refused() {
+    for text in ["", "/", "a/", "/a", "a/b/c"] {
+        assert!(text.parse::<Qualified>().is_err(), "case: {text}");
+        assert!(text.parse::<Controller>().is_err(), "case: {text}");
+    }
+    let sts: Controller = "STS/db".parse().unwrap();
+    assert_eq!(sts.kind.as_deref(), Some("statefulset"));
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     network::{Network, Stats, shared_netns},
-    party::{Attribution, BothAttributions, JsonParty},
+    party::{Attribution, BothAttributions, JsonParty, JsonVia},
     session::{self, Record, SCHEMA},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     graph::Health,
     output::{EventSink, Loss, SinkError, escape::Safe, units::Rfc3339},
     report::{Happened, Happening},
-    signal::Session,
+    signal::{Degraded, Session},
 };
 
 /// The stream as JSON lines. Keeps one buffer, so that a line costs no allocation.
@@ -73,6 +73,22 @@ impl EventSink for JsonEvents {
         )
     }
 
+    fn degraded(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError> {
+        Self::write(
+            &mut self.line,
+            out,
+            &Record::new("degraded", at_unix_ns, session::Fault { degraded: what }),
+        )
+    }
+
+    fn recovered(&mut self, out: &mut dyn Write, what: &Degraded, at_unix_ns: i64) -> Result<(), SinkError> {
+        Self::write(
+            &mut self.line,
+            out,
+            &Record::new("recovered", at_unix_ns, session::Relief { recovered: what }),
+        )
+    }
+
     fn heartbeat(&mut self, out: &mut dyn Write, health: &Health, at_unix_ns: i64) -> Result<(), SinkError> {
         Self::write(
             &mut self.line,
@@ -110,6 +126,8 @@ struct ConnectionLine<'a> {
     network: Network,
     source: JsonParty<'a>,
     destination: JsonParty<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<JsonVia<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stats: Option<Stats>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +182,7 @@ fn connection_line<'a>(
         network: Network::new(destination, netns, state),
         source: JsonParty::new(source, netns),
         destination: JsonParty::new(destination, netns),
+        via: happening.via.as_ref().map(JsonVia::from),
         stats: Stats::of(happening.counters, happening.duration_ns),
         error,
         closed_by,

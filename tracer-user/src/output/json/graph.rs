@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     Layout, List, Meta, Text,
+    identity::Identity,
     party::{Attribution, JsonVia},
     write_document,
 };
@@ -46,6 +47,8 @@ struct JsonNode<'a> {
     pids: &'a [u32],
     process_count: u64,
     listening: &'a [SocketAddr],
+    #[serde(flatten)]
+    identity: Identity<'a>,
     attribution: Attribution<'a>,
 }
 
@@ -61,6 +64,7 @@ impl<'a> From<&'a Node> for JsonNode<'a> {
             pids: &node.pids,
             process_count: node.process_count,
             listening: &node.listening,
+            identity: Identity::from(node),
             attribution: Attribution::from(&node.claim),
         }
     }

@@ -12,7 +12,10 @@ use super::{Frame, SinkError, escape::Safe, units::Rfc3339};
 use crate::{graph::Health, signal::Degraded};
 
 mod event;
+mod explain;
 mod graph;
+mod identity;
+mod k8s;
 mod network;
 mod party;
 mod rows;
@@ -21,6 +24,7 @@ mod verdicts;
 
 pub use self::{
     event::JsonEvents,
+    explain::write_explanations,
     graph::write_graph,
     rows::{write_components, write_connections, write_counts, write_listeners},
     verdicts::write_verdicts,

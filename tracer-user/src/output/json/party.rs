@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::Text;
+use super::{Text, identity::Identity};
 use crate::{
     attribute::{Claim, Quality, Who, place::Via},
     report::{Party, ProcessRef},
@@ -19,6 +19,8 @@ pub(super) struct JsonParty<'a> {
     component: Option<Component<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<JsonProcess<'a>>,
+    #[serde(flatten)]
+    identity: Identity<'a>,
     /// Only where it is not the namespace of the whole record.
     #[serde(skip_serializing_if = "Option::is_none")]
     netns: Option<Text<u32>>,
@@ -32,6 +34,7 @@ impl<'a> JsonParty<'a> {
             port: party.address.port(),
             component: component(&party.claim.who),
             process: party.process.as_ref().map(JsonProcess::from),
+            identity: Identity::from(&*party.claim),
             netns: (party.netns != 0 && party.netns != netns).then_some(Text(party.netns)),
         }
     }

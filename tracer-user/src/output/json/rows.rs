@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     Document, Layout, List, Meta, Text,
+    identity::Identity,
     network::{Network, Stats, shared_netns},
-    party::{Attribution, BothAttributions, JsonParty, JsonProcess},
+    party::{Attribution, BothAttributions, JsonParty, JsonProcess, JsonVia},
     write_document,
 };
 use crate::{
@@ -68,6 +69,7 @@ pub fn write_connections(
             network: Network::new(&row.destination, netns, row.state),
             source: JsonParty::new(&row.source, netns),
             destination: JsonParty::new(&row.destination, netns),
+            via: row.via.as_ref().map(JsonVia::from),
             since: row.since_unix_ns.map(Rfc3339),
             stats: Stats::of(row.counters, None),
             observer: Observer {
@@ -83,6 +85,8 @@ struct Connection<'a> {
     network: Network,
     source: JsonParty<'a>,
     destination: JsonParty<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<JsonVia<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Rfc3339>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,6 +134,7 @@ pub fn write_components(
         group: &row.group,
         process: JsonProcess::from(&row.process),
         listening: &row.listening,
+        identity: Identity::from(&*row.claim),
         attribution: Attribution::from(&*row.claim),
     })
 }
@@ -140,5 +145,7 @@ struct Component<'a> {
     group: &'a str,
     process: JsonProcess<'a>,
     listening: &'a [SocketAddr],
+    #[serde(flatten)]
+    identity: Identity<'a>,
     attribution: Attribution<'a>,
 }

@@ -1,4 +1,4 @@
-//! The lines of an event stream that are about the stream: `meta`, `lost`, `heartbeat`, `summary`.
+//! The lines of an event stream that are about the stream: `meta`, `lost`, `degraded`, `recovered`, `heartbeat`, `summary`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::{JsonHealth, Text};
 use crate::{
     graph::Health,
     output::{Loss, units::Rfc3339},
-    signal::{Backend, Session},
+    signal::{Backend, Degraded, Session},
 };
 
 /// Of every line.
@@ -140,6 +140,18 @@ impl<'a> From<&Loss<'a>> for Lost<'a> {
             },
         }
     }
+}
+
+/// Body of `degraded`.
+#[derive(Serialize)]
+pub(super) struct Fault<'a> {
+    pub(super) degraded: &'a Degraded,
+}
+
+/// Body of `recovered`.
+#[derive(Serialize)]
+pub(super) struct Relief<'a> {
+    pub(super) recovered: &'a Degraded,
 }
 
 /// Body of `heartbeat` and `summary`.

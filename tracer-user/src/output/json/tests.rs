@@ -26,6 +26,10 @@ fn events_are_lines_of_json() {
         place: "ring",
     };
     events.lost(&mut out, &loss, fixture::AT).unwrap();
+    for degraded in &fixture::sick().degraded {
+        events.degraded(&mut out, degraded, fixture::AT).unwrap();
+        events.recovered(&mut out, degraded, fixture::AT).unwrap();
+    }
     events.heartbeat(&mut out, &fixture::well(), fixture::AT).unwrap();
     events.summary(&mut out, &fixture::sick(), fixture::AT).unwrap();
     for line in String::from_utf8(out.clone()).unwrap().lines() {
@@ -55,6 +59,9 @@ fn documents_are_as_expected() {
     out.clear();
     write_components(&mut out, &frame(&health), &fixture::components()).unwrap();
     fixture::golden("components.json", &out);
+    out.clear();
+    write_explanations(&mut out, &frame(&sick), &fixture::explanations()).unwrap();
+    fixture::golden("explain.json", &out);
 }
 
 #[test]

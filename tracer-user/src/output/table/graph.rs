@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write};
 
 use super::{Align, Cell, Table};
 use crate::{
-    attribute::Quality,
+    attribute::{Quality, Who},
     graph::{Edge, EdgeStats, Graph, Node, NodeKind},
     output::{
         SinkError,
@@ -84,12 +84,9 @@ fn name(node: Option<&Node>, id: &str) -> Cell {
     let Some(node) = node else {
         return Word(id).into();
     };
-    let text = Place {
-        group: &node.group,
-        label: &node.label,
-    }
-    .to_string();
+    let text = Place(node).to_string();
     let tone = match node.kind {
+        _ if node.claim.place.spoofed.is_some() => Tone::Bad,
         NodeKind::Component | NodeKind::Workload | NodeKind::Pod => Tone::Strong,
         NodeKind::Process | NodeKind::Service | NodeKind::Node | NodeKind::Namespace | NodeKind::External => {
             Tone::Plain
@@ -113,6 +110,11 @@ fn failed(stats: &EdgeStats) -> Cell {
     }
 }
 
+/// Whether its role is known by nothing but a port.
+fn is_guess(node: &Node) -> bool {
+    node.claim.quality == Quality::Port || matches!(node.claim.who, Who::Node { guess: Some(_), .. })
+}
+
 /// Which ends were seen, what is only a guess, and what is older than the tracer.
 fn evidence(edge: &Edge, source: Option<&Node>, destination: Option<&Node>) -> String {
     let stats = &edge.stats;
@@ -123,18 +125,12 @@ fn evidence(edge: &Edge, source: Option<&Node>, destination: Option<&Node>) -> S
         (_, 0) => words.push("one end".to_owned()),
         (opened, joined) => words.push(format!("both ends {joined}/{opened}")),
     }
-    if [source, destination]
-        .into_iter()
-        .flatten()
-        .any(|node| node.claim.quality == Quality::Port)
-    {
+    if [source, destination].into_iter().flatten().any(is_guess) {
         words.push("role guessed by port".to_owned());
     }
     if stats.found > 0 {
         words.push(format!("{} found at start", stats.found));
     }
-    if let Some(via) = &edge.via {
-        words.push(ViaText(via).to_string());
-    }
+    words.extend(edge.via.as_ref().map(|via| ViaText(via).to_string()));
     words.join(", ")
 }

@@ -10,11 +10,13 @@ use super::{
     style::{Paint, Tone},
 };
 
+mod explain;
 mod graph;
 mod rows;
 mod verdicts;
 
 pub use self::{
+    explain::write_explanations,
     graph::write_graph,
     rows::{write_components, write_connections, write_counts, write_listeners},
     verdicts::write_verdicts,

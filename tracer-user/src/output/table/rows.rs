@@ -4,12 +4,12 @@ use std::{io::Write, net::IpAddr};
 
 use super::{Align, Cell, Table};
 use crate::{
-    attribute::Who,
+    attribute::{Claim, Who, place::Via},
     output::{
         Frame, SinkError,
         count::CountRow,
-        escape::{Shown, Word},
-        name::Name,
+        escape::Word,
+        name::{Evidence, Marks, Name, Named, ViaText},
         style::{Paint, Tone},
         units::{Bytes, Span},
     },
@@ -31,14 +31,14 @@ pub fn write_listeners(out: &mut dyn Write, rows: &[ListenerRow], paint: Paint) 
     for row in rows {
         let process = row.party.process.as_ref();
         table.row([
-            who(&row.party.claim.who),
+            who(&row.party.claim),
             row.party.address.into(),
             scope(row.party.address.ip(), row.family_v6).into(),
             row.connections.into(),
             process.map_or_else(Cell::none, |process| process.tgid.into()),
             process.map_or_else(Cell::none, |process| process.uid.into()),
             Word(&row.group).into(),
-            Cell::new(Shown(&row.party.claim.by).to_string(), Tone::Quiet),
+            Cell::new(Evidence(&row.party.claim).to_string(), Tone::Quiet),
         ]);
     }
     table.write(out, paint)
@@ -76,6 +76,7 @@ pub fn write_connections(
         ("RTT", Align::Right),
         ("RETRANS", Align::Right),
         ("SEEN", Align::Left),
+        ("VIA", Align::Left),
     ]);
     for row in rows {
         let age_ns = row
@@ -100,6 +101,7 @@ pub fn write_connections(
             row.counters
                 .map_or_else(Cell::none, |counters| counters.retransmits.into()),
             Cell::new(seen(row.side), Tone::Quiet),
+            row.via.as_ref().map_or_else(Cell::none, via_cell),
         ]);
     }
     table.write(out, paint)
@@ -149,32 +151,36 @@ pub fn write_components(out: &mut dyn Write, rows: &[ComponentRow], paint: Paint
         let ProcessRef { tgid, uid, comm, .. } = &row.process;
         let listening: Vec<String> = row.listening.iter().map(ToString::to_string).collect();
         table.row([
-            Cell::new(Word(&row.name).to_string(), Tone::Strong),
+            Cell::new(format!("{}{}", Word(&row.name), Marks(&row.claim)), Tone::Strong),
             tgid.into(),
             uid.into(),
             Word(comm).into(),
             Word(&row.group).into(),
             Cell::new(listening.join(","), Tone::Plain),
-            Cell::new(Shown(&row.claim.by).to_string(), Tone::Quiet),
+            Cell::new(Evidence(&row.claim).to_string(), Tone::Quiet),
         ]);
     }
     table.write(out, paint)
 }
 
 fn end(party: &Party) -> Cell {
-    let mut text = Name(&party.claim.who).to_string();
-    if let Some(process) = &party.process {
-        text = format!("{text}[{}]", process.tgid);
+    Cell::new(Named(party).to_string(), tone(&party.claim))
+}
+
+fn who(claim: &Claim) -> Cell {
+    Cell::new(format!("{}{}", Name(claim), Marks(claim)), tone(claim))
+}
+
+fn via_cell(via: &Via) -> Cell {
+    let text = ViaText(via).to_string();
+    Cell::new(text.trim_start_matches("via "), Tone::Plain)
+}
+
+const fn tone(claim: &Claim) -> Tone {
+    if claim.place.spoofed.is_some() {
+        return Tone::Bad;
     }
-    Cell::new(text, tone(&party.claim.who))
-}
-
-fn who(who: &Who) -> Cell {
-    Cell::new(Name(who).to_string(), tone(who))
-}
-
-const fn tone(who: &Who) -> Tone {
-    match who {
+    match claim.who {
         Who::Component { .. } | Who::Pod(_) => Tone::Strong,
         Who::Process { .. } | Who::Service { .. } | Who::Node { .. } | Who::External { .. } => Tone::Plain,
         Who::Unknown { .. } => Tone::Doubt,

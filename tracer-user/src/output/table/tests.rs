@@ -31,6 +31,9 @@ fn tables_are_as_expected() {
     write_components(&mut out, &fixture::components(), Paint::PLAIN).unwrap();
     fixture::golden("components.txt", &out);
     out.clear();
+    write_explanations(&mut out, &fixture::explanations(), Paint::PLAIN).unwrap();
+    fixture::golden("explain.txt", &out);
+    out.clear();
     write_notes(&mut out, &frame, Paint::PLAIN).unwrap();
     write_notes(
         &mut out,
@@ -63,10 +66,14 @@ fn compact_lines_are_as_expected() {
             fixture::AT,
         )
         .unwrap();
+    for degraded in &fixture::sick().degraded {
+        events.degraded(&mut out, degraded, fixture::AT).unwrap();
+        events.recovered(&mut out, degraded, fixture::AT).unwrap();
+    }
     events.summary(&mut out, &fixture::well(), fixture::AT).unwrap();
     assert_eq!(
         String::from_utf8(out.clone()).unwrap().lines().count(),
-        fixture::happenings().len() + 1
+        fixture::happenings().len() + 3
     );
     fixture::golden("events.txt", &out);
 }

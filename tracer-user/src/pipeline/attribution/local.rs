@@ -83,13 +83,8 @@ fn place(around: &Around<'_>, inventory: &Inventory) -> Place {
 /// A pod of which only the uid is known.
 fn nameless(uid: &str) -> Pod {
     Pod {
-        namespace: "".into(),
-        name: "".into(),
         uid: uid.into(),
-        workload: None,
-        labels: Arc::from([]),
-        node: None,
-        host_network: false,
+        ..Pod::default()
     }
 }
 

@@ -45,11 +45,14 @@ fn node() -> Run {
 }
 
 fn told(end: &ExplainedEnd, source: &str) -> (String, Outcome) {
-    end.testimonies
+    let found = end
+        .testimonies
         .iter()
-        .find(|testimony| testimony.source == source)
-        .map(|testimony| (testimony.says.clone(), testimony.outcome.clone()))
-        .unwrap_or_else(|| panic!("no {source} in {:#?}", end.testimonies))
+        .find(|testimony| testimony.source == source);
+    let Some(testimony) = found else {
+        panic!("no {source} in {:#?}", end.testimonies)
+    };
+    (testimony.says.clone(), testimony.outcome.clone())
 }
 
 fn edge(source: &str, destination: &str, port: Option<u16>) -> Question {

@@ -1,0 +1,117 @@
+//! What each view keeps while it runs.
+#![forbid(unsafe_code)]
+
+use crate::{
+    cli::{self, EventsFormat, GraphFormat, TableFormat, View},
+    graph::GroupBy,
+    output::{EventSink, compact::CompactEvents, filter::Filter, json::JsonEvents, style::Paint},
+    report::{Happening, Question},
+    signal::Degraded,
+    verify::{Check, Window},
+};
+
+pub(super) enum Kind {
+    Nothing,
+    Events {
+        sink: Box<dyn EventSink>,
+        filter: Filter,
+        /// Until the stream begins: what happened while the machine was scanned.
+        early: Option<Vec<Happening>>,
+        told_ns: u64,
+        lost: u64,
+        /// What the stream was told that does not work.
+        degraded: Vec<Degraded>,
+    },
+    Graph {
+        format: GraphFormat,
+        filter: Filter,
+        /// Drawn again and again; on a terminal in place.
+        watch: Option<bool>,
+        group_by: GroupBy,
+        drawn_ns: u64,
+    },
+    Listeners(TableFormat, Filter),
+    Connections(TableFormat, Filter, bool),
+    Components(TableFormat, Filter),
+    Explain(TableFormat, Question),
+    Verify {
+        checks: Vec<Check>,
+        allow: Vec<String>,
+        format: TableFormat,
+        window: Window,
+    },
+}
+
+impl Kind {
+    pub(super) fn new(view: &View, terminal: bool, paint: Paint) -> Self {
+        let events = |format: EventsFormat, filter: &Filter| Self::Events {
+            sink: match format {
+                EventsFormat::Compact => Box::new(CompactEvents::new(paint)),
+                EventsFormat::Json => Box::new(JsonEvents::new()),
+            },
+            filter: filter.clone(),
+            early: Some(Vec::new()),
+            told_ns: 0,
+            lost: 0,
+            degraded: Vec::new(),
+        };
+        let graph = |format, filter: &Filter, watch, group_by| Self::Graph {
+            format,
+            filter: filter.clone(),
+            watch,
+            group_by,
+            drawn_ns: 0,
+        };
+        match view {
+            View::Default { filter } if terminal => {
+                graph(GraphFormat::Table, filter, Some(true), GroupBy::default())
+            }
+            View::Default { filter } => events(EventsFormat::Compact, filter),
+            View::Events { format, filter } => events(*format, filter),
+            View::Graph {
+                format,
+                filter,
+                watch,
+                group_by,
+            } => {
+                let in_place = terminal && *format == GraphFormat::Table;
+                graph(*format, filter, watch.then_some(in_place), grouped(*group_by))
+            }
+            View::Listeners { format, filter } => Self::Listeners(*format, filter.clone()),
+            View::Connections {
+                format,
+                filter,
+                count,
+            } => Self::Connections(*format, filter.clone(), *count),
+            View::Components { format, filter } => Self::Components(*format, filter.clone()),
+            View::Explain { question, format } => Self::Explain(*format, question.clone()),
+            View::Verify {
+                checks,
+                allow,
+                format,
+            } => Self::Verify {
+                checks: checks
+                    .iter()
+                    .map(|check| match check {
+                        cli::Check::ApiserverEtcd => Check::ApiserverEtcd,
+                        cli::Check::EtcdClients => Check::EtcdClients,
+                    })
+                    .collect(),
+                allow: allow.clone(),
+                format: *format,
+                window: Window::default(),
+            },
+        }
+    }
+}
+
+const fn grouped(by: cli::GroupBy) -> GroupBy {
+    match by {
+        cli::GroupBy::Component => GroupBy::Component,
+        cli::GroupBy::Workload => GroupBy::Workload,
+        cli::GroupBy::Pod => GroupBy::Pod,
+        cli::GroupBy::Process => GroupBy::Process,
+        cli::GroupBy::Namespace => GroupBy::Namespace,
+        cli::GroupBy::Node => GroupBy::Node,
+    }
+}
