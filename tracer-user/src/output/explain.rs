@@ -15,18 +15,18 @@ pub fn write_nothing(out: &mut dyn Write, question: &Question, paint: Paint) -> 
     let (looked, remedy) = match question {
         Question::Address(address) => (
             format!("an open connection or listening socket with the address {address}"),
-            "a longer --duration, or `kcn-trace connections` for the addresses there are",
+            "watching or recording longer (--duration), or `kcn-trace connections` for the addresses there are",
         ),
         Question::Pid(pid) => (
             format!("a socket of process {pid}"),
-            "a longer --duration, or `kcn-trace listeners` and `kcn-trace connections` for the processes there are",
+            "watching or recording longer (--duration), or `kcn-trace listeners` and `kcn-trace connections` for the processes there are",
         ),
         Question::Name(name) => (
             format!(
                 "a component, workload, pod, service, node or program called `{}`",
                 Shown(name)
             ),
-            "a longer --duration, or `kcn-trace graph` for the names there are",
+            "watching or recording longer (--duration), or `kcn-trace graph` for the names there are",
         ),
         Question::Edge {
             source,
@@ -39,7 +39,7 @@ pub fn write_nothing(out: &mut dyn Write, question: &Question, paint: Paint) -> 
                 Shown(destination),
                 port.map(|port| format!(" on port {port}")).unwrap_or_default()
             ),
-            "a longer --duration, or `kcn-trace graph` for the edges there are",
+            "watching or recording longer (--duration), or `kcn-trace graph` for the edges there are",
         ),
     };
     writeln!(
@@ -82,7 +82,7 @@ mod tests {
             assert!(text.starts_with("not found: looked for "), "case: {case}: {text}");
             assert!(text.contains(says), "case: {case}: {text}");
             assert!(
-                text.contains("Remedy: a longer --duration"),
+                text.contains("Remedy: watching or recording longer"),
                 "case: {case}: {text}"
             );
             assert_eq!(text.lines().count(), 1, "case: {case}");
