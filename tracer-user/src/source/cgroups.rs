@@ -294,4 +294,20 @@ mod tests {
         assert!(!is_cgroup2(Path::new("/proc")));
         assert_eq!(find(Path::new("/nonexistent")), None);
     }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_cgroup_of_this_machine_is_told_with_its_id() {
+        let tree = find(Path::new("/proc")).unwrap();
+        let name = format!("kcn-trace-test-{}", std::process::id());
+        let directory = tree.mount.join(&name);
+        fs::create_dir(&directory).unwrap();
+        let id = fs::metadata(&directory).unwrap().ino();
+        let mut told = Vec::new();
+        let walked = tree.walk(|id, path| told.push((id, path.to_owned())));
+        fs::remove_dir(&directory).unwrap();
+        let path = format!("{}/{name}", tree.root.trim_end_matches('/'));
+        assert!(told.contains(&(id, path)), "{told:?}");
+        assert_eq!(walked.told, told.len());
+    }
 }
