@@ -80,3 +80,13 @@ pub struct Via {
     /// The service that has this address, as `namespace/name`; absent when unknown.
     pub service: Option<Arc<str>>,
 }
+
+impl Via {
+    /// An address of which nobody has said yet whose it is.
+    pub const fn of(address: SocketAddr) -> Self {
+        Self {
+            address,
+            service: None,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::Pipeline;
 use crate::{
+    attribute::place::Via,
     event::{Failure, TcpState},
     graph::build::{Builder, Contribution},
     report::{ClosedBy, Happened, Happening, Party, Side},
@@ -55,7 +56,7 @@ impl Pipeline {
             at_unix_ns: self.unix_ns(at_ns),
             source,
             destination,
-            via: None,
+            via: connection.via.map(Via::of),
             side: side(connection),
             family_v6: connection.ends().any(|end| end.family_v6),
             counters: match what {
@@ -114,6 +115,7 @@ impl Pipeline {
             source,
             destination,
             connection.destination_addr.port(),
+            connection.via,
             &Contribution {
                 active: connection.is_alive(),
                 joined: connection.is_joined(),

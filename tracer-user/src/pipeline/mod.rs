@@ -131,7 +131,11 @@ impl Pipeline {
             Signal::Degraded(degraded) => {
                 self.degraded.insert(Degraded::clone(degraded));
             }
-            Signal::Cgroup { .. } | Signal::Inventory(_) | Signal::Nat(_) => {}
+            Signal::Nat(facts) => {
+                self.advance(facts.at_ns);
+                self.tracker.nat(facts);
+            }
+            Signal::Cgroup { .. } | Signal::Inventory(_) => {}
             Signal::Source(state) => {
                 self.advance(state.at_ns);
                 match &state.fault {

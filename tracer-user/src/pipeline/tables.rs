@@ -9,7 +9,7 @@ use std::{
 
 use super::{Pipeline, describe::side};
 use crate::{
-    attribute::Who,
+    attribute::{Who, place::Via},
     report::{ComponentRow, ConnectionRow, ListenerRow},
     track::{Connection, End, Listener},
 };
@@ -49,7 +49,7 @@ impl Pipeline {
         ConnectionRow {
             source,
             destination,
-            via: None,
+            via: connection.via.map(Via::of),
             side: side(connection),
             state: speaker.map_or(crate::event::TcpState::Closed, |end| end.state),
             counters: connection.counters(),

@@ -9,7 +9,7 @@ use std::{
 
 use super::{Edge, EdgeStats, Graph, Health, Node, NodeKind};
 use crate::{
-    attribute::{Claim, Who, names},
+    attribute::{Claim, Who, names, place::Via},
     event::{Counters, Failure},
     report::{ClosedBy, Party},
 };
@@ -42,6 +42,9 @@ pub(crate) struct Contribution {
     pub(crate) closed_by: Option<ClosedBy>,
 }
 
+/// Source and destination, the destination's port, and the service address that was dialled, if any.
+type EdgeKey = (usize, usize, u16, Option<SocketAddr>);
+
 /// Nodes and edges that grow.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Builder {
@@ -49,7 +52,7 @@ pub(crate) struct Builder {
     /// Claims are shared and few; the address of one names it while it is held here.
     by_claim: HashMap<(usize, usize), usize>,
     by_id: HashMap<String, usize>,
-    edges: HashMap<(usize, usize, u16), EdgeStats>,
+    edges: HashMap<EdgeKey, EdgeStats>,
     overflow: u64,
 }
 
@@ -116,8 +119,15 @@ impl Builder {
     }
 
     /// Adds a connection to its edge.
-    pub(crate) fn add(&mut self, source: usize, destination: usize, port: u16, what: &Contribution) {
-        let key = (source, destination, port);
+    pub(crate) fn add(
+        &mut self,
+        source: usize,
+        destination: usize,
+        port: u16,
+        via: Option<SocketAddr>,
+        what: &Contribution,
+    ) {
+        let key = (source, destination, port, via);
         if self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&key) {
             self.overflow += 1;
             return;
@@ -170,22 +180,24 @@ impl Builder {
         let sorted: BTreeMap<_, _> = self
             .edges
             .iter()
-            .map(|((source, destination, port), stats)| ((id(*source), id(*destination), *port), stats))
+            .map(|((source, destination, port, via), stats)| {
+                ((id(*source), id(*destination), *port, *via), stats)
+            })
             .collect();
         let edges: Vec<Edge> = sorted
             .into_iter()
-            .map(|((source, destination, port), stats)| Edge {
+            .map(|((source, destination, port, via), stats)| Edge {
                 source,
                 destination,
                 port,
-                via: None,
+                via: via.map(Via::of),
                 stats: stats.clone(),
             })
             .collect();
         let used: BTreeSet<usize> = self
             .edges
             .keys()
-            .flat_map(|(source, destination, _)| [*source, *destination])
+            .flat_map(|(source, destination, _, _)| [*source, *destination])
             .collect();
         let mut nodes: Vec<Node> = used
             .iter()

@@ -56,7 +56,7 @@ fn a_restart_makes_no_new_node_and_the_best_claim_speaks() {
     let second = builder.node(&party(&strong, 11), &host);
     assert_eq!(first, second);
     assert_eq!(builder.node(&party(&strong, 11), &host), first);
-    builder.add(first, second, 2380, &alive(1, 2));
+    builder.add(first, second, 2380, None, &alive(1, 2));
     let graph = finished(&builder);
     assert_eq!(graph.nodes.len(), 1);
     assert_eq!(graph.nodes[0].pids, [10, 11]);
@@ -75,7 +75,7 @@ fn the_same_component_in_two_namespaces_is_two_nodes() {
         builder.node(&party(&etcd, 2), &pod),
     );
     assert_ne!(a, b);
-    builder.add(a, b, 2380, &alive(1, 2));
+    builder.add(a, b, 2380, None, &alive(1, 2));
     let ids: Vec<_> = finished(&builder).nodes.into_iter().map(|node| node.id).collect();
     assert_eq!(ids, ["host/etcd", "netns/pod/etcd"]);
 }
@@ -123,7 +123,7 @@ fn an_edge_sums_what_its_connections_add() {
         refused,
     ];
     for one in &all {
-        builder.add(a, b, 80, one);
+        builder.add(a, b, 80, None, one);
     }
     let graph = finished(&builder);
     let want = EdgeStats {
@@ -159,7 +159,7 @@ fn the_order_of_arrival_does_not_show() {
             let from = builder.node(&party(&claims[*from], 1), &host);
             let to = builder.node(&party(&claims[*to], 2), &host);
             builder.listens(to, SocketAddr::from(([127, 0, 0, 1], *port)));
-            builder.add(from, to, *port, &alive(1, 2));
+            builder.add(from, to, *port, None, &alive(1, 2));
         }
         finished(&builder)
     };
@@ -191,9 +191,9 @@ fn edges_and_pids_are_bounded_and_the_rest_is_counted() {
     let mut builder = Builder::default();
     let a = builder.node(&party(&claim("a", Quality::Exe), 1), &host);
     for destination in 0..=EDGES_MAX {
-        builder.add(a, destination, 80, &alive(1, 2));
+        builder.add(a, destination, 80, None, &alive(1, 2));
     }
-    builder.add(a, 0, 80, &alive(1, 2));
+    builder.add(a, 0, 80, None, &alive(1, 2));
     assert_eq!(builder.edges.len(), EDGES_MAX);
     assert_eq!(builder.overflow(), 1, "an edge that is there still grows");
     let shared = claim("a", Quality::Exe);
