@@ -12,6 +12,7 @@ pub mod decode;
 pub mod event;
 pub mod graph;
 pub mod hash;
+pub mod inventory;
 pub mod loader;
 pub mod output;
 pub mod pipeline;

@@ -3,6 +3,7 @@
 //! To add a source of identity: one file here, one rank in [`Quality`].
 #![forbid(unsafe_code)]
 
+pub mod cgroup;
 pub mod names;
 pub mod place;
 pub mod process;
@@ -12,7 +13,7 @@ pub mod rules;
 
 use std::{borrow::Cow, sync::Arc};
 
-use place::{Place, Pod, Workload};
+use place::{Place, Pod};
 use serde::Serialize;
 
 /// Who an end of a connection is.
@@ -89,7 +90,7 @@ impl Who {
             | Self::Service { name, .. }
             | Self::Node { name, .. } => Cow::Borrowed(name),
             Self::Pod(pod) => match &pod.workload {
-                Some(Workload { name, .. }) => Cow::Borrowed(name),
+                Some(workload) => Cow::Borrowed(&workload.name),
                 None if pod.is_named() => Cow::Borrowed(&pod.name),
                 None => Cow::Owned(format!("pod {}", pod.uid)),
             },

@@ -1,9 +1,13 @@
 //! Names of network namespaces and of graph nodes: stable over restarts and between runs where they can be.
 #![forbid(unsafe_code)]
 
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
-use super::Who;
+use super::{Claim, Who};
 use crate::{hash::IdMap, signal::Session};
 
 /// Names of unnamed namespaces remembered before all are forgotten and made again: about 64 bytes each.
@@ -11,6 +15,8 @@ const REMEMBERED_MAX: usize = 65_536;
 
 /// Group of addresses outside this machine.
 pub const EXTERNAL: &str = "external";
+/// Group of the host's network namespace.
+pub const HOST: &str = "host";
 
 /// Names of network namespaces by inode.
 #[derive(Debug)]
@@ -18,6 +24,7 @@ pub struct Groups {
     named: IdMap<u32, Arc<str>>,
     unnamed: IdMap<u32, Arc<str>>,
     external: Arc<str>,
+    texts: HashSet<Arc<str>>,
 }
 
 impl Groups {
@@ -32,12 +39,13 @@ impl Groups {
         }
         groups.insert(0, "netns/unknown".into());
         if host_netns != 0 {
-            groups.insert(host_netns, "host".into());
+            groups.insert(host_netns, HOST.into());
         }
         Self {
             named: groups,
             unnamed: HashMap::default(),
             external: EXTERNAL.into(),
+            texts: HashSet::new(),
         }
     }
 
@@ -59,17 +67,47 @@ impl Groups {
         name
     }
 
-    /// Group of an end: `external` for addresses elsewhere, else that of its namespace.
-    pub fn group_of(&mut self, who: &Who, netns: u32) -> Arc<str> {
-        match who {
-            Who::External { .. } => Arc::clone(&self.external),
-            Who::Component { .. }
-            | Who::Process { .. }
-            | Who::Pod(_)
-            | Who::Service { .. }
-            | Who::Node { .. }
-            | Who::Unknown { .. } => self.group(netns),
+    /// Group of an end of this machine, whose socket is in `netns`: its namespace of the cluster where it is in a pod with
+    /// a network of its own, else that of its network namespace.
+    pub fn group_here(&mut self, claim: &Claim, netns: u32) -> Arc<str> {
+        let own = self.group(netns);
+        match &claim.place.pod {
+            Some(pod) if pod.is_named() && !pod.host_network && *own != *HOST => self.cluster(&pod.namespace),
+            Some(_) | None => own,
         }
+    }
+
+    /// Group of an end that is not on this machine, or whose socket nobody saw; dialled from `netns`.
+    pub fn group_elsewhere(&mut self, claim: &Claim, netns: u32) -> Arc<str> {
+        match &claim.who {
+            Who::External { .. } => Arc::clone(&self.external),
+            // It is where it was dialled.
+            Who::Unknown { .. } => self.group(netns),
+            Who::Service { namespace, .. } => self.cluster(namespace),
+            Who::Pod(pod) if pod.is_named() => self.cluster(&pod.namespace),
+            Who::Node { name, .. } => self.text(&format!("node/{name}")),
+            Who::Component { .. } | Who::Process { .. } | Who::Pod(_) => match &claim.place.node {
+                Some(node) => self.text(&format!("node/{node}")),
+                None => Arc::clone(&self.external),
+            },
+        }
+    }
+
+    /// `namespace/NAME`, of the cluster's namespaces.
+    fn cluster(&mut self, namespace: &str) -> Arc<str> {
+        self.text(&format!("namespace/{namespace}"))
+    }
+
+    fn text(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        if self.texts.len() >= REMEMBERED_MAX {
+            self.texts.clear();
+        }
+        let new: Arc<str> = text.into();
+        self.texts.insert(Arc::clone(&new));
+        new
     }
 }
 
@@ -95,8 +133,26 @@ pub fn node_id(group: &str, who: &Who) -> String {
     id
 }
 
+/// Id of a node at the finest grain: programs apart by pod, container, unit and person.
+pub fn fine_id(group: &str, claim: &Claim) -> String {
+    let mut id = node_id(group, &claim.who);
+    let place = &claim.place;
+    let parts = [
+        place.pod.as_ref().map(|pod| &*pod.uid),
+        place.container.as_ref().map(|container| container.id.as_str()),
+        place.unit.as_deref(),
+        place.human.as_ref().and_then(|human| human.name.as_deref()),
+        place.human.as_ref().and_then(|human| human.by.as_deref()),
+    ];
+    for part in parts {
+        id.push('#');
+        escape(part.unwrap_or_default(), &mut id);
+    }
+    id
+}
+
 /// Percent-encodes what components, unknowns and paths use as marks, and what no id should hold.
-fn escape(name: &str, into: &mut String) {
+pub fn escape(name: &str, into: &mut String) {
     for byte in name.bytes() {
         let plain =
             byte.is_ascii_graphic() && !matches!(byte, b'/' | b'(' | b')' | b'~' | b'%' | b'"' | b'\\');
@@ -173,10 +229,6 @@ mod tests {
             address: "10.0.0.9".parse().unwrap(),
             guess: Some("etcd".into()),
         };
-        let mut groups = Groups::new(5, &[]);
-        assert_eq!(
-            node_id(&groups.group_of(&external, 5), &external),
-            "external/10.0.0.9"
-        );
+        assert_eq!(node_id(EXTERNAL, &external), "external/10.0.0.9");
     }
 }

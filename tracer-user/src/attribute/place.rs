@@ -24,19 +24,24 @@ pub struct Place {
     pub spoofed: Option<Arc<str>>,
 }
 
-/// A pod as outputs need it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Labels, sorted by key; shared by all pods of one template.
+pub type Labels = Arc<[(Arc<str>, Arc<str>)]>;
+
+/// A pod as outputs need it. What many pods have in common is shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pod {
     /// Namespace; empty when only the uid is known.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Name; empty when only the uid is known.
-    pub name: String,
+    pub name: Box<str>,
     /// Uid as cgroups have it; for a pod on another node, as the API server has it.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// Controller; absent when unknown.
-    pub workload: Option<Workload>,
+    pub workload: Option<Arc<Workload>>,
     /// Labels, sorted by key.
-    pub labels: Vec<(String, String)>,
+    pub labels: Labels,
+    /// Node it runs on; absent when unknown.
+    pub node: Option<Arc<str>>,
     /// In the host's network: its addresses are the node's.
     pub host_network: bool,
 }
@@ -79,14 +84,4 @@ pub struct Via {
     pub address: SocketAddr,
     /// The service that has this address, as `namespace/name`; absent when unknown.
     pub service: Option<Arc<str>>,
-}
-
-impl Via {
-    /// An address of which nobody has said yet whose it is.
-    pub const fn of(address: SocketAddr) -> Self {
-        Self {
-            address,
-            service: None,
-        }
-    }
 }

@@ -7,11 +7,13 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 pub use crate::event::Failure;
 use crate::{
-    attribute::{Claim, place::Via},
+    attribute::{Claim, Who, place::Via},
     signal::Degraded,
 };
 
 pub(crate) mod build;
+pub(crate) mod fold;
+mod stats;
 
 /// Who talked to whom during a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum NodeKind {
     Component,
     /// Pods under one controller, or a pod.
     Workload,
+    /// A pod: only where the graph is grouped so.
+    Pod,
     /// A service whose server is not known.
     Service,
     /// A node of the cluster.
@@ -50,11 +54,25 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
+    /// The kind of a node that is nothing but who it is.
+    pub(crate) const fn of(who: &Who) -> Self {
+        match who {
+            Who::Component { .. } => Self::Component,
+            Who::Process { .. } => Self::Process,
+            Who::Pod(_) => Self::Workload,
+            Who::Service { .. } => Self::Service,
+            Who::Node { .. } => Self::Node,
+            Who::External { .. } => Self::External,
+            Who::Unknown { .. } => Self::Unknown,
+        }
+    }
+
     /// Word for outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Component => "component",
             Self::Workload => "workload",
+            Self::Pod => "pod",
             Self::Service => "service",
             Self::Node => "node",
             Self::Namespace => "namespace",

@@ -234,6 +234,7 @@ fn session(facts: &Facts, plan: &Plan, options: &Options) -> Session {
             .filter(|netns| *netns != 0)
             .unwrap_or_else(|| inode("/proc/self/ns/net")),
         netns_names: Vec::new(),
+        node: None,
         backends: plan.backends(),
         ring_bytes: options.ring_bytes,
         sockets_max: options.sockets_max,

@@ -3,7 +3,6 @@
 
 use super::Pipeline;
 use crate::{
-    attribute::place::Via,
     event::{Failure, TcpState},
     graph::build::{Builder, Contribution},
     report::{ClosedBy, Happened, Happening, Party, Side},
@@ -56,7 +55,7 @@ impl Pipeline {
             at_unix_ns: self.unix_ns(at_ns),
             source,
             destination,
-            via: connection.via.map(Via::of),
+            via: connection.via.map(|address| self.attribution.via(address)),
             side: side(connection),
             family_v6: connection.ends().any(|end| end.family_v6),
             counters: match what {
@@ -72,7 +71,7 @@ impl Pipeline {
     }
 
     fn listener_happening(&mut self, listener: &Listener, what: Happened) -> Happening {
-        let party = self.attribution.listener(listener);
+        let party = self.attribution.listener(listener).party;
         Happening {
             what,
             at_unix_ns: self.unix_ns(listener.since_ns.unwrap_or(self.now_ns).max(self.now_ns)),
@@ -89,33 +88,28 @@ impl Pipeline {
     /// Both ends, named. The end that was not seen is told where it is by the one that was.
     pub(super) fn parties(&mut self, connection: &Connection) -> (Party, Party) {
         (
-            self.attribution.source(connection),
-            self.attribution.destination(connection, &self.tracker),
+            self.attribution.source(connection).party,
+            self.attribution.destination(connection, &self.tracker).party,
         )
     }
 
     /// Adds a connection to a graph.
     pub(super) fn add(&mut self, builder: &mut Builder, connection: &Connection) {
-        let (source, destination) = self.parties(connection);
-        let netns = connection
-            .ends()
-            .map(|end| end.netns)
-            .find(|netns| *netns != 0)
-            .unwrap_or_default();
-        let source_group = self.attribution.group_of(&source, netns);
-        let destination_group = self.attribution.group_of(&destination, netns);
-        let source = builder.node(&source, &source_group);
-        let destination = builder.node(&destination, &destination_group);
+        let source = self.attribution.source(connection);
+        let destination = self.attribution.destination(connection, &self.tracker);
+        for known in [&source, &destination] {
+            if let Some(process) = &known.party.process {
+                builder.process(known.subject, process.tgid);
+            }
+        }
         let failed = connection
             .source
             .and_then(|end| end.ended)
             .filter(|ended| ended.from == TcpState::SynSent && !ended.unseen)
             .map(|ended| Failure::from_errno(ended.errno));
+        let port = connection.destination_addr.port();
         builder.add(
-            source,
-            destination,
-            connection.destination_addr.port(),
-            connection.via,
+            (source.subject, destination.subject, port, connection.via),
             &Contribution {
                 active: connection.is_alive(),
                 joined: connection.is_joined(),
@@ -143,10 +137,8 @@ impl Pipeline {
     pub(super) fn add_listeners(&mut self, builder: &mut Builder) {
         let listeners: Vec<Listener> = self.tracker.listeners().copied().collect();
         for listener in &listeners {
-            let party = self.attribution.listener(listener);
-            let group = self.attribution.group_of(&party, listener.end.netns);
-            let node = builder.node(&party, &group);
-            builder.listens(node, listener.local);
+            let known = self.attribution.listener(listener);
+            builder.listens(known.subject, listener.local);
         }
     }
 }

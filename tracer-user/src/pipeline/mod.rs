@@ -9,16 +9,17 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use tracer_common::counters::Counters;
 
 use crate::{
-    attribute::rules::Rules,
+    attribute::{place::Via, rules::Rules},
     decode::decode,
     event::{Event, SocketEvent},
-    graph::{Graph, Health, build::Builder},
+    graph::{Graph, GroupBy, Health, build::Builder},
     report::Happening,
     signal::{Degraded, Session, Signal},
     track::{Change, Connection, Tracker},
@@ -131,11 +132,15 @@ impl Pipeline {
             Signal::Degraded(degraded) => {
                 self.degraded.insert(Degraded::clone(degraded));
             }
+            Signal::Cgroup { id, path } => self.attribution.cgroups.found(*id, path),
+            Signal::Inventory(told) => {
+                self.advance(told.at_ns);
+                self.attribution.inventory.apply(told);
+            }
             Signal::Nat(facts) => {
                 self.advance(facts.at_ns);
                 self.tracker.nat(facts);
             }
-            Signal::Cgroup { .. } | Signal::Inventory(_) => {}
             Signal::Source(state) => {
                 self.advance(state.at_ns);
                 match &state.fault {
@@ -190,7 +195,10 @@ impl Pipeline {
                 self.advance(event.at_ns);
                 self.attribution.processes.event(&event);
             }
-            Ok(Event::Cgroup(event)) => self.advance(event.at_ns),
+            Ok(Event::Cgroup(event)) => {
+                self.advance(event.at_ns);
+                self.attribution.cgroups.event(&event);
+            }
             Err(_reason) => self.undecodable += 1,
         }
     }
@@ -247,11 +255,15 @@ impl Pipeline {
     fn add_finished(&mut self, connection: &Connection) {
         let mut finished = std::mem::take(&mut self.finished);
         self.add(&mut finished, connection);
+        if finished.is_crowded() || self.attribution.is_crowded() {
+            self.attribution.thin(&mut finished);
+        }
         self.finished = finished;
     }
 
-    /// The graph of everything since the start.
-    pub fn graph(&mut self) -> Graph {
+    /// The graph of everything since the start, at the finest grain: what is filtered is filtered before nodes are put
+    /// together ([`Graph::fold`]).
+    pub fn fine_graph(&mut self) -> Graph {
         let mut builder = self.finished.clone();
         let live: Vec<Connection> = self.tracker.connections().copied().collect();
         for connection in &live {
@@ -261,7 +273,24 @@ impl Pipeline {
         let window = self.window_unix_ns();
         let mut health = self.health();
         health.overflow += builder.overflow();
-        builder.finish(self.session.hostname.clone(), window, health)
+        let vias: BTreeMap<SocketAddr, Via> = builder
+            .vias()
+            .map(|address| (address, self.attribution.via(address)))
+            .collect();
+        let attribution = &mut self.attribution;
+        let name = |subject| attribution.name_of(subject);
+        let via = |address| {
+            vias.get(&address).cloned().unwrap_or(Via {
+                address,
+                service: None,
+            })
+        };
+        builder.finish(self.session.hostname.clone(), window, health, name, via)
+    }
+
+    /// The graph of everything since the start.
+    pub fn graph(&mut self, by: GroupBy) -> Graph {
+        self.fine_graph().fold(by)
     }
 
     /// How far everything can be trusted.

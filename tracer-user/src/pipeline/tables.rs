@@ -9,7 +9,7 @@ use std::{
 
 use super::{Pipeline, describe::side};
 use crate::{
-    attribute::{Who, place::Via},
+    attribute::Who,
     report::{ComponentRow, ConnectionRow, ListenerRow},
     track::{Connection, End, Listener},
 };
@@ -49,7 +49,7 @@ impl Pipeline {
         ConnectionRow {
             source,
             destination,
-            via: connection.via.map(Via::of),
+            via: connection.via.map(|address| self.attribution.via(address)),
             side: side(connection),
             state: speaker.map_or(crate::event::TcpState::Closed, |end| end.state),
             counters: connection.counters(),
@@ -73,7 +73,7 @@ impl Pipeline {
             .iter()
             .filter(|listener| listener.end.owner.is_none_or(|(owner, _)| owner.tgid != own))
             .map(|listener| ListenerRow {
-                party: self.attribution.listener(listener),
+                party: self.attribution.listener(listener).party,
                 family_v6: listener.end.family_v6,
                 group: self.attribution.group(listener.end.netns).to_string(),
                 connections: incoming

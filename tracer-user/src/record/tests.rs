@@ -130,6 +130,7 @@ fn any_signal() -> impl Strategy<Value = Owned> {
             self_tgid: number,
             self_netns: number,
             host_netns: number,
+            node: None,
             netns_names,
             backends,
             ring_bytes: number,

@@ -93,6 +93,9 @@ pub struct Session {
     pub host_netns: u32,
     /// Names of network namespaces by inode, from /run/netns at the start.
     pub netns_names: Vec<(u32, String)>,
+    /// Name of this node in its cluster; absent where it is in none, or nobody told.
+    #[serde(default)]
+    pub node: Option<String>,
     /// Which backend every program got.
     pub backends: Vec<Backend>,
     /// Size of the ring buffer in bytes.

@@ -18,14 +18,13 @@ use rustix::{
 };
 use tracer_common::wire::SocketRecord;
 
-use super::{
-    canary::Canary,
-    peek::{About, about},
-};
+use super::{asker::Asker, canary::Canary, cgroups};
 use crate::{
-    attribute::{procfs::Procfs, rules::Rules},
+    attribute::{
+        procfs::{Procfs, Users},
+        rules::Rules,
+    },
     clock,
-    hash::IdSet,
     loader::{LoadError, Opened},
     signal::{Degraded, Signal},
 };
@@ -34,8 +33,6 @@ use crate::{
 const BUSY: Duration = Duration::from_millis(10);
 /// Between two looks at the ring when nothing comes: ten wake-ups a second cost 0.1 % of a core at most.
 const IDLE: Duration = Duration::from_millis(100);
-/// Processes remembered as asked about.
-const ASKED_MAX: usize = 1 << 16;
 
 /// Where signals go. A live signal borrows; who keeps it copies.
 pub type Sink<'a> = dyn FnMut(&Signal<'_>) + 'a;
@@ -61,13 +58,6 @@ pub struct Live {
     remembered: Vec<(u64, u64)>,
 }
 
-/// Asks /proc about every process that owns a socket, once.
-struct Asker {
-    procfs: Procfs,
-    rules: Arc<Rules>,
-    asked: IdSet<u32>,
-}
-
 impl Live {
     /// Begins: tells about the run, then of every socket there is.
     ///
@@ -80,15 +70,13 @@ impl Live {
         stop: Arc<AtomicBool>,
         sink: &mut Sink<'_>,
     ) -> Result<Self, LoadError> {
-        let procfs = Procfs::new("/proc".into());
+        // Pid 1's view first: inside a container, with the host's pids, it is the host's.
+        let users = Users::read(&[Path::new("/proc/1/root/etc/passwd"), Path::new("/etc/passwd")]);
+        let procfs = Procfs::new("/proc".into()).with_users(users);
         opened.session.netns_names = procfs.named_netns(Path::new("/run/netns"));
         let mut live = Self {
             opened,
-            proc: Asker {
-                procfs,
-                rules,
-                asked: IdSet::default(),
-            },
+            proc: Asker::new(procfs, rules),
             stop,
             interval_ns: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
             next_snapshot_ns: 0,
@@ -100,6 +88,7 @@ impl Live {
         for degraded in &live.opened.degraded {
             sink(&Signal::Degraded(degraded));
         }
+        tell_cgroups(sink);
         live.snapshot(sink)?;
         live.opened.attached.started()?;
         live.counters(sink)?;
@@ -250,24 +239,16 @@ impl Live {
     }
 }
 
-impl Asker {
-    /// Tells what /proc says about the process of a record, before the record itself.
-    fn ask(&mut self, raw: &[u8], sink: &mut Sink<'_>) {
-        match about(raw) {
-            About::Owner(tgid) => {
-                if self.asked.len() >= ASKED_MAX {
-                    self.asked.clear();
-                }
-                if self.asked.insert(tgid)
-                    && let Some(facts) = self.procfs.read(tgid, clock::boot_ns(), &self.rules)
-                {
-                    sink(&Signal::Process(&facts));
-                }
-            }
-            About::Changed(tgid) => {
-                self.asked.remove(&tgid);
-            }
-            About::Nobody => {}
-        }
+/// Every cgroup there is. The programs are attached: what comes after the walk has a record. Where no v2 tree is mounted,
+/// cgroups have no ids, and nothing is missing.
+fn tell_cgroups(sink: &mut Sink<'_>) {
+    let Some(tree) = cgroups::find(Path::new("/proc")) else {
+        tracing::debug!("no cgroup v2 tree is mounted");
+        return;
+    };
+    let walked = tree.walk(|id, path| sink(&Signal::Cgroup { id, path }));
+    tracing::debug!(?tree, ?walked, "cgroups");
+    if let Some(degraded) = walked.degraded() {
+        sink(&Signal::Degraded(&degraded));
     }
 }

@@ -7,6 +7,7 @@ use super::{Kind, Show};
 use crate::{
     app::Exit,
     cli::{GraphFormat, TableFormat},
+    graph::GroupBy,
     output::{
         Frame, SinkError, count, dot, health,
         json::{self, Layout},
@@ -40,7 +41,7 @@ impl Show {
                 watch,
                 ..
             } => {
-                let graph = filter.apply(&pipeline.graph());
+                let graph = filter.apply(&pipeline.fine_graph()).fold(GroupBy::Component);
                 if *watch == Some(true) {
                     // Home, then clear to the end: no flicker.
                     out.write_all(b"\x1b[H\x1b[J")?;

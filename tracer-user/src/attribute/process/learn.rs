@@ -8,7 +8,7 @@ use crate::{
     attribute::ProcessRef,
     attribute::{Claim, Quality, rules::Evidence},
     event::{Owner, ProcessEvent},
-    signal::ProcessFacts,
+    signal::{Login, ProcessFacts},
 };
 
 /// What is known already of the process that facts are about.
@@ -71,6 +71,7 @@ impl ProcessTable {
         let mut process = self.make(facts.tgid, facts.uid, about.cgroup_id, &evidence);
         process.parent_tgid = facts.parent_tgid;
         process.netns = facts.netns;
+        process.login = facts.login.clone().map(Arc::new);
         process.cgroup = facts.cgroup.as_deref().map(|path| self.cache.text(path));
         if !facts.args.is_empty() {
             process.args = facts.args.clone().into();
@@ -122,9 +123,14 @@ impl ProcessTable {
         process.since_ns = event.at_ns;
         process.exec = exec.map(|path| self.cache.text(path));
         process.arg0 = arg0.map(|arg0| self.cache.text(arg0));
+        process.login = self.login_of(event.parent_tgid, event.at_ns);
         let start_ns = known(event.start_ns);
         if let Some(life) = self.latest_of(event.tgid, start_ns) {
             life.started(start_ns);
+            // A login outlives exec.
+            if let Some(login) = life.latest().and_then(|before| before.login.clone()) {
+                process.login = Some(login);
+            }
             life.exec(process);
         } else {
             self.begin(event.tgid, start_ns, event.at_ns, process);
@@ -143,6 +149,7 @@ impl ProcessTable {
         // Known by a thread's name only, and /proc cannot be asked any more.
         if let Some(process) = last.as_mut().filter(|process| process.parent_tgid == 0) {
             process.parent_tgid = event.parent_tgid;
+            process.login = self.login_of(event.parent_tgid, event.at_ns);
             self.inherit(process, event.at_ns);
         }
         if let (Some(last), Some(life)) = (last, self.life(event.tgid, serial)) {
@@ -186,10 +193,16 @@ impl ProcessTable {
             netns: None,
             cgroup: None,
             args: Arc::clone(&self.no_args),
+            login: None,
             exec: None,
             arg0: None,
             asked: false,
         }
+    }
+
+    /// The login a child has from its parent, as long as /proc has not told of the child.
+    fn login_of(&self, parent_tgid: u32, at_ns: u64) -> Option<Arc<Login>> {
+        self.who(parent_tgid, at_ns)?.login.clone()
     }
 
     /// A child that was forked and began no program of its own is its parent's program: if it still has its

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::attribute::{Claim, ProcessRef};
+use crate::{
+    attribute::{Claim, ProcessRef},
+    signal::Login,
+};
 
 /// Programs remembered of one process. A chain of wrappers has two or three.
 const PROGRAMS_MAX: usize = 4;
@@ -28,6 +31,8 @@ pub struct Process {
     pub cgroup: Option<Arc<str>>,
     /// Harmless arguments: `argv[0]`, perhaps a word, flags as `--key=value`. Empty until /proc told. Hostile.
     pub args: Arc<[String]>,
+    /// Who logged in; absent for daemons, and until /proc told of it or of the parent it was forked by.
+    pub login: Option<Arc<Login>>,
     /// Path given to `execve`.
     pub(super) exec: Option<Arc<str>>,
     /// `argv[0]` at `execve`.

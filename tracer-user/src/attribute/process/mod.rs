@@ -28,6 +28,9 @@ use life::Life;
 /// Processes kept after their exit, and processes taken to be alive, unless told otherwise: about 350 bytes each.
 pub const KEPT_MAX: usize = 65_536;
 
+/// Ancestors told of a process. A shell under `sudo` under ssh has seven.
+pub const ANCESTORS_MAX: usize = 16;
+
 /// All processes known.
 #[derive(Debug)]
 pub struct ProcessTable {
@@ -76,6 +79,22 @@ impl ProcessTable {
             return lives.last()?.latest();
         }
         lives.iter().rev().find(|life| life.had_begun(at_ns))?.at(at_ns)
+    }
+
+    /// Parent, grandparent and so on, as they were at a time, as far as known: at most [`ANCESTORS_MAX`].
+    pub fn ancestors(&self, tgid: u32, at_ns: u64) -> Vec<&Process> {
+        let mut ancestors: Vec<&Process> = Vec::new();
+        let mut next = self.who(tgid, at_ns).map(|process| process.parent_tgid);
+        while let Some(parent) = next.filter(|parent| *parent != 0 && *parent != tgid) {
+            // An id that was used again may close a circle.
+            let seen = ancestors.iter().any(|known| known.reference.tgid == parent);
+            let Some(process) = self.who(parent, at_ns).filter(|_| !seen) else {
+                break;
+            };
+            ancestors.push(process);
+            next = (ancestors.len() < ANCESTORS_MAX).then_some(process.parent_tgid);
+        }
+        ancestors
     }
 
     /// Who that process is, with the part it plays on a port where its component plays several.

@@ -370,3 +370,88 @@ proptest! {
         prop_assert!(table().claim(tgid, at, PortUse::Dials(1)).is_none());
     }
 }
+
+fn child(tgid: u32, parent_tgid: u32, read_ns: u64) -> ProcessFacts {
+    ProcessFacts {
+        parent_tgid,
+        ..facts(tgid, 0, read_ns, Some("/usr/bin/bash"))
+    }
+}
+
+fn ancestors(table: &ProcessTable, tgid: u32, at_ns: u64) -> Vec<u32> {
+    let ancestors = table.ancestors(tgid, at_ns);
+    ancestors.iter().map(|process| process.reference.tgid).collect()
+}
+
+#[test]
+fn ancestors_are_told_nearest_first_as_far_as_they_are_known() {
+    let mut table = table();
+    for (tgid, parent) in [(1, 0), (10, 1), (20, 10), (30, 20), (50, 40)] {
+        table.facts(&child(tgid, parent, S));
+    }
+    assert_eq!(ancestors(&table, 30, S), [20, 10, 1]);
+    assert_eq!(ancestors(&table, 1, S), [0_u32; 0]);
+    assert_eq!(ancestors(&table, 50, S), [0_u32; 0], "its parent is not known");
+    assert_eq!(ancestors(&table, 99, S), [0_u32; 0], "nobody");
+}
+
+#[test]
+fn ancestors_are_those_of_the_time_asked_about() {
+    let mut table = table();
+    table.facts(&child(20, 10, S));
+    table.facts(&facts(10, S / 2, S, Some("/usr/bin/sudo")));
+    table.event(&exit(10, 2 * S));
+    table.facts(&facts(10, 3 * S, 3 * S, Some("/usr/bin/curl")));
+    let parent = |at_ns| table.ancestors(20, at_ns)[0].claim.who.label().into_owned();
+    assert_eq!(parent(S), "sudo");
+    assert_eq!(parent(4 * S), "curl");
+}
+
+#[test]
+fn a_circle_of_parents_ends_and_so_does_a_long_line() {
+    let mut table = table();
+    table.facts(&child(10, 20, S));
+    table.facts(&child(20, 30, S));
+    table.facts(&child(30, 20, S));
+    assert_eq!(ancestors(&table, 10, S), [20, 30]);
+    for tgid in 100..200 {
+        table.facts(&child(tgid, tgid - 1, S));
+    }
+    assert_eq!(ancestors(&table, 199, S).len(), ANCESTORS_MAX);
+}
+
+#[test]
+fn a_login_is_kept_by_exec_and_handed_to_children() {
+    let mut table = table();
+    let alice = crate::signal::Login {
+        uid: 1000,
+        ..crate::signal::Login::default()
+    };
+    table.facts(&ProcessFacts {
+        login: Some(alice),
+        ..child(10, 1, S)
+    });
+    let has_login = |table: &ProcessTable, tgid, at_ns| table.who(tgid, at_ns).unwrap().login.is_some();
+    table.event(&exec(10, 2 * S, "/usr/bin/kubectl"));
+    assert!(
+        has_login(&table, 10, 3 * S),
+        "the same process as another program"
+    );
+    table.event(&ProcessEvent {
+        parent_tgid: 10,
+        ..exec(11, 3 * S, "/usr/bin/curl")
+    });
+    assert!(has_login(&table, 11, 3 * S), "a child");
+    table.seen(&owner(12, "bash"), 4 * S);
+    assert!(!has_login(&table, 12, 4 * S), "its parent is not known yet");
+    table.event(&ProcessEvent {
+        parent_tgid: 10,
+        ..exit(12, 5 * S)
+    });
+    assert!(
+        has_login(&table, 12, 4 * S),
+        "a child that never did exec, known by its end"
+    );
+    table.facts(&child(11, 10, 6 * S));
+    assert!(!has_login(&table, 11, 6 * S), "what /proc says counts");
+}

@@ -6,16 +6,20 @@
 #[cfg(test)]
 mod tests;
 mod text;
+mod users;
 
 use std::{
     fs::{self, File},
     io::Read,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+pub use users::Users;
+
 use super::rules::{Rules, text::without_deleted};
-use crate::signal::ProcessFacts;
+use crate::signal::{Login, ProcessFacts};
 
 /// Bytes read of one file: the whitelisted flags of every component known are in the first few KiB.
 const FILE_BYTES: u64 = 64 * 1024;
@@ -31,6 +35,7 @@ const NO_UID: u32 = u32::MAX;
 pub struct Procfs {
     root: PathBuf,
     tick_ns: u64,
+    users: Arc<Users>,
 }
 
 impl Procfs {
@@ -43,6 +48,16 @@ impl Procfs {
         Self {
             root,
             tick_ns: 1_000_000_000 / ticks,
+            users: Arc::default(),
+        }
+    }
+
+    /// The same tree, with names for those who logged in.
+    #[must_use]
+    pub fn with_users(self, users: Users) -> Self {
+        Self {
+            users: Arc::new(users),
+            ..self
         }
     }
 
@@ -75,13 +90,26 @@ impl Procfs {
             exe: exe_path.map(String::from),
             args: rules.harmless_args(exe_path, &cmdline),
             cgroup: read(&dir.join("cgroup")).and_then(|bytes| text::cgroup(&bytes)),
-            login: None,
+            login: self.login(dir),
             netns: self.netns(tgid),
         };
         let after = text::stat(&read(&dir.join("stat"))?)?;
-        let same = before.start_ticks == after.start_ticks && exe == link(&dir.join("exe"));
+        // The name of one program with the executable of the next would look like a lie of the process.
+        let same = before.start_ticks == after.start_ticks
+            && before.comm == after.comm
+            && exe == link(&dir.join("exe"));
         // A thread has a directory as well, which is not listed.
         (same && status.tgid.is_none_or(|id| id == tgid)).then_some(facts)
+    }
+
+    /// Who logged in, by the kernel's audit fields; absent for daemons, and where the kernel has none.
+    fn login(&self, dir: &Path) -> Option<Login> {
+        let uid = text::audit_id(&read(&dir.join("loginuid"))?)?;
+        Some(Login {
+            uid,
+            name: self.users.name(uid).map(String::from),
+            session: read(&dir.join("sessionid")).and_then(|bytes| text::audit_id(&bytes)),
+        })
     }
 
     /// Network namespace inode of a process.

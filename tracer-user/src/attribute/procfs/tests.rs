@@ -160,6 +160,57 @@ fn what_cannot_be_read_is_absent_and_the_rest_is_there() {
 }
 
 #[test]
+fn who_logged_in_is_told_and_a_daemon_is_nobodys() {
+    let passwd = Tree::new("passwd");
+    passwd.file("passwd", "root:x:0:0\nalice:x:1000:1000\n");
+    let cases: &[(&str, Option<&str>, Option<&str>, Option<Login>)] = &[
+        ("a daemon", Some("4294967295"), Some("4294967295"), None),
+        ("a kernel without audit", None, None, None),
+        ("no number", Some("abc\n"), Some("7"), None),
+        (
+            "a login",
+            Some("1000"),
+            Some("12\n"),
+            Some(login(1000, Some("alice"), Some(12))),
+        ),
+        (
+            "root at the console",
+            Some("0"),
+            Some("1"),
+            Some(login(0, Some("root"), Some(1))),
+        ),
+        (
+            "a user without name",
+            Some("1001"),
+            Some("4294967295"),
+            Some(login(1001, None, None)),
+        ),
+    ];
+    for (name, uid, session, want) in cases {
+        let tree = Tree::new("login");
+        tree.stat(7, "x", 1, 5);
+        if let Some(uid) = uid {
+            tree.file("7/loginuid", uid);
+        }
+        if let Some(session) = session {
+            tree.file("7/sessionid", session);
+        }
+        let users = Users::read(&[&passwd.0.join("passwd")]);
+        let procfs = Procfs::new(tree.0.clone()).with_users(users);
+        let facts = procfs.read(7, 77, &Rules::built_in()).unwrap();
+        assert_eq!(facts.login, *want, "case: {name}");
+    }
+}
+
+fn login(uid: u32, name: Option<&str>, session: Option<u32>) -> Login {
+    Login {
+        uid,
+        name: name.map(String::from),
+        session,
+    }
+}
+
+#[test]
 fn a_thread_is_not_a_process() {
     let tree = Tree::new("thread");
     tree.stat(8, "worker", 1, 5);

@@ -76,6 +76,12 @@ fn rank(id: &str, controllers: &str, path: &str) -> (bool, bool, u8) {
     (path == "/", !path.contains("kubepods"), kind)
 }
 
+/// `/proc/PID/loginuid` or `sessionid`: all ones for none.
+pub(super) fn audit_id(text: &[u8]) -> Option<u32> {
+    let id = std::str::from_utf8(text).ok()?.trim_ascii().parse().ok()?;
+    Some(id).filter(|id| *id != u32::MAX)
+}
+
 /// The inode in `net:[4026531840]`.
 pub(super) fn namespace_inode(link: &str) -> Option<u32> {
     link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()

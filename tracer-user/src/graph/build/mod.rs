@@ -1,4 +1,4 @@
-//! Adds connections up into edges between nodes.
+//! Adds connections up into edges between subjects, and makes a graph of them when their names are asked for.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -9,14 +9,14 @@ use std::{
 
 use super::{Edge, EdgeStats, Graph, Health, Node, NodeKind};
 use crate::{
-    attribute::{Claim, Who, names, place::Via},
+    attribute::{Claim, names, place::Via},
     event::{Counters, Failure},
-    report::{ClosedBy, Party},
+    report::ClosedBy,
 };
 
 /// Pids shown of one node.
 const PIDS_SHOWN: usize = 16;
-/// Pids remembered of one node, to count its processes.
+/// Pids remembered of one subject, to count its processes.
 const PIDS_MAX: usize = 65_536;
 /// Edges kept; the rest is counted.
 const EDGES_MAX: usize = 65_536;
@@ -42,92 +42,47 @@ pub(crate) struct Contribution {
     pub(crate) closed_by: Option<ClosedBy>,
 }
 
-/// Source and destination, the destination's port, and the service address that was dialled, if any.
-type EdgeKey = (usize, usize, u16, Option<SocketAddr>);
+/// Edges by the numbers of their subjects, destination port, and the service address that was dialled.
+pub(crate) type Key = (u32, u32, u16, Option<SocketAddr>);
 
-/// Nodes and edges that grow.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Builder {
-    nodes: Vec<Growing>,
-    /// Claims are shared and few; the address of one names it while it is held here.
-    by_claim: HashMap<(usize, usize), usize>,
-    by_id: HashMap<String, usize>,
-    edges: HashMap<EdgeKey, EdgeStats>,
-    overflow: u64,
+/// The name of a subject.
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    /// Who, with evidence and place.
+    pub(crate) claim: Arc<Claim>,
+    /// The box it is drawn in.
+    pub(crate) group: Arc<str>,
+    /// Network namespace inode; 0 when unknown.
+    pub(crate) netns: u32,
 }
 
-#[derive(Clone, Debug)]
-struct Growing {
-    id: String,
-    group: Arc<str>,
-    claim: Arc<Claim>,
-    netns: u32,
-    pids: BTreeSet<u32>,
-    listening: BTreeSet<SocketAddr>,
-    /// Every claim that led here with its group, so that no other one can take its address.
-    held: Vec<(Arc<Claim>, Arc<str>)>,
+/// Edges that grow, and what is known of their subjects besides their names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Builder {
+    edges: HashMap<Key, EdgeStats>,
+    pids: HashMap<u32, BTreeSet<u32>>,
+    listening: HashMap<u32, BTreeSet<SocketAddr>>,
+    overflow: u64,
+    /// Edges that were left when subjects were put together last.
+    thinned: usize,
 }
 
 impl Builder {
-    /// The node of an end. `group` as [`names::Groups`] gives it.
-    pub(crate) fn node(&mut self, party: &Party, group: &Arc<str>) -> usize {
-        let key = (
-            Arc::as_ptr(&party.claim) as usize,
-            Arc::as_ptr(group).cast::<u8>() as usize,
-        );
-        let index = match self.by_claim.get(&key) {
-            Some(index) => *index,
-            None => self.node_by_id(key, party, group),
-        };
-        if let (Some(node), Some(process)) = (self.nodes.get_mut(index), &party.process)
-            && node.pids.len() < PIDS_MAX
-        {
-            node.pids.insert(process.tgid);
+    /// A process of a subject.
+    pub(crate) fn process(&mut self, subject: u32, tgid: u32) {
+        let pids = self.pids.entry(subject).or_default();
+        if pids.len() < PIDS_MAX {
+            pids.insert(tgid);
         }
-        index
     }
 
-    fn node_by_id(&mut self, key: (usize, usize), party: &Party, group: &Arc<str>) -> usize {
-        let id = names::node_id(group, &party.claim.who);
-        let index = *self.by_id.entry(id).or_insert_with_key(|id| {
-            self.nodes.push(Growing {
-                id: id.clone(),
-                group: Arc::clone(group),
-                claim: Arc::clone(&party.claim),
-                netns: party.netns,
-                pids: BTreeSet::new(),
-                listening: BTreeSet::new(),
-                held: Vec::new(),
-            });
-            self.nodes.len() - 1
-        });
-        if let Some(node) = self.nodes.get_mut(index) {
-            if party.claim.quality < node.claim.quality {
-                node.claim = Arc::clone(&party.claim);
-            }
-            node.held.push((Arc::clone(&party.claim), Arc::clone(group)));
-            self.by_claim.insert(key, index);
-        }
-        index
-    }
-
-    /// A node listens on `address`.
-    pub(crate) fn listens(&mut self, node: usize, address: SocketAddr) {
-        if let Some(node) = self.nodes.get_mut(node) {
-            node.listening.insert(address);
-        }
+    /// A subject listens on `address`.
+    pub(crate) fn listens(&mut self, subject: u32, address: SocketAddr) {
+        self.listening.entry(subject).or_default().insert(address);
     }
 
     /// Adds a connection to its edge.
-    pub(crate) fn add(
-        &mut self,
-        source: usize,
-        destination: usize,
-        port: u16,
-        via: Option<SocketAddr>,
-        what: &Contribution,
-    ) {
-        let key = (source, destination, port, via);
+    pub(crate) fn add(&mut self, key: Key, what: &Contribution) {
         if self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&key) {
             self.overflow += 1;
             return;
@@ -136,32 +91,13 @@ impl Builder {
             seen_unix_ns: what.seen_unix_ns,
             ..EdgeStats::default()
         });
-        stats.seen_unix_ns.0 = stats.seen_unix_ns.0.min(what.seen_unix_ns.0);
-        stats.seen_unix_ns.1 = stats.seen_unix_ns.1.max(what.seen_unix_ns.1);
-        stats.families.0 |= what.families.0;
-        stats.families.1 |= what.families.1;
-        if let Some(failure) = what.failed {
-            *stats.failed.entry(failure).or_default() += 1;
-            return;
-        }
-        stats.opened += 1;
-        stats.active += u64::from(what.active);
-        stats.joined += u64::from(what.joined);
-        stats.found += u64::from(what.found);
-        if let Some(counters) = what.counters {
-            stats.sent_bytes = stats.sent_bytes.saturating_add(counters.sent_bytes);
-            stats.received_bytes = stats.received_bytes.saturating_add(counters.received_bytes);
-            stats.retransmits = stats.retransmits.saturating_add(u64::from(counters.retransmits));
-            if counters.rtt_us != 0 {
-                stats.rtt_us = Some(counters.rtt_us);
-            }
-        }
-        match what.closed_by {
-            Some(ClosedBy::Source) => stats.closed_by_source += 1,
-            Some(ClosedBy::Destination) => stats.closed_by_destination += 1,
-            Some(ClosedBy::Reset) => stats.closed_by_reset += 1,
-            Some(ClosedBy::Unseen) | None => {}
-        }
+        stats.add(what);
+    }
+
+    /// Service addresses that were dialled.
+    pub(crate) fn vias(&self) -> impl Iterator<Item = SocketAddr> {
+        let vias: BTreeSet<SocketAddr> = self.edges.keys().filter_map(|(.., via)| *via).collect();
+        vias.into_iter()
     }
 
     /// Connections whose edge did not fit.
@@ -169,74 +105,129 @@ impl Builder {
         self.overflow
     }
 
-    /// The graph so far, in stable order; nodes that only listen are left out.
-    pub(crate) fn finish(&self, hostname: String, window_unix_ns: (i64, i64), health: Health) -> Graph {
-        let id = |index: usize| {
-            self.nodes
-                .get(index)
-                .map(|node| node.id.clone())
-                .unwrap_or_default()
-        };
-        let sorted: BTreeMap<_, _> = self
-            .edges
-            .iter()
-            .map(|((source, destination, port, via), stats)| {
-                ((id(*source), id(*destination), *port, *via), stats)
-            })
-            .collect();
-        let edges: Vec<Edge> = sorted
-            .into_iter()
-            .map(|((source, destination, port, via), stats)| Edge {
-                source,
-                destination,
-                port,
-                via: via.map(Via::of),
-                stats: stats.clone(),
-            })
-            .collect();
-        let used: BTreeSet<usize> = self
+    /// Whether it is time to put edges together, for want of room.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.edges.len() >= (EDGES_MAX / 2).max(self.thinned + EDGES_MAX / 8)
+    }
+
+    /// Puts subjects together: `merge` gives each its new number.
+    pub(crate) fn renumber(&mut self, mut merge: impl FnMut(u32) -> u32) {
+        let old = std::mem::take(self);
+        self.overflow = old.overflow;
+        for ((source, destination, port, via), stats) in old.edges {
+            let key = (merge(source), merge(destination), port, via);
+            match self.edges.get_mut(&key) {
+                Some(known) => known.merge(&stats),
+                None => {
+                    self.edges.insert(key, stats);
+                }
+            }
+        }
+        for (subject, pids) in old.pids {
+            self.pids.entry(merge(subject)).or_default().extend(pids);
+        }
+        for (subject, addresses) in old.listening {
+            self.listening
+                .entry(merge(subject))
+                .or_default()
+                .extend(addresses);
+        }
+        self.thinned = self.edges.len();
+    }
+
+    /// The graph so far at the finest grain, in stable order; subjects that only listen are left out.
+    pub(crate) fn finish(
+        &self,
+        hostname: String,
+        window_unix_ns: (i64, i64),
+        health: Health,
+        mut name: impl FnMut(u32) -> Name,
+        mut via: impl FnMut(SocketAddr) -> Via,
+    ) -> Graph {
+        let mut nodes: BTreeMap<String, Node> = BTreeMap::new();
+        let mut ids: HashMap<u32, String> = HashMap::new();
+        let used: BTreeSet<u32> = self
             .edges
             .keys()
-            .flat_map(|(source, destination, _, _)| [*source, *destination])
+            .flat_map(|(source, destination, ..)| [*source, *destination])
             .collect();
-        let mut nodes: Vec<Node> = used
-            .iter()
-            .filter_map(|index| self.nodes.get(*index))
-            .map(Growing::finish)
-            .collect();
-        nodes.sort_by(|a, b| a.id.cmp(&b.id));
+        for subject in used {
+            let node = self.node(subject, &name(subject));
+            ids.insert(subject, node.id.clone());
+            match nodes.get_mut(&node.id) {
+                Some(known) => known.merge(node),
+                None => {
+                    nodes.insert(node.id.clone(), node);
+                }
+            }
+        }
+        let id = |subject: &u32| ids.get(subject).cloned().unwrap_or_default();
+        let mut edges: BTreeMap<(String, String, u16, Option<SocketAddr>), EdgeStats> = BTreeMap::new();
+        for ((source, destination, port, via), stats) in &self.edges {
+            edges
+                .entry((id(source), id(destination), *port, *via))
+                .and_modify(|known| known.merge(stats))
+                .or_insert_with(|| stats.clone());
+        }
         Graph {
             hostname,
             window_unix_ns,
             health,
-            nodes,
-            edges,
+            nodes: nodes.into_values().collect(),
+            edges: edges
+                .into_iter()
+                .map(|((source, destination, port, address), stats)| Edge {
+                    source,
+                    destination,
+                    port,
+                    via: address.map(&mut via),
+                    stats,
+                })
+                .collect(),
+        }
+    }
+
+    fn node(&self, subject: u32, name: &Name) -> Node {
+        let claim = &name.claim;
+        let kind = NodeKind::of(&claim.who);
+        let pids = self.pids.get(&subject);
+        let local = matches!(kind, NodeKind::Component | NodeKind::Process | NodeKind::Unknown);
+        Node {
+            id: names::fine_id(&name.group, claim),
+            label: claim.who.label().into_owned(),
+            kind,
+            group: name.group.to_string(),
+            component: claim.who.component().map(str::to_owned),
+            netns: (local && name.netns != 0).then_some(name.netns),
+            pids: pids.into_iter().flatten().copied().take(PIDS_SHOWN).collect(),
+            process_count: pids.map_or(0, |pids| pids.len() as u64),
+            listening: self
+                .listening
+                .get(&subject)
+                .into_iter()
+                .flatten()
+                .copied()
+                .collect(),
+            claim: Claim::clone(claim),
         }
     }
 }
 
-impl Growing {
-    fn finish(&self) -> Node {
-        let kind = match self.claim.who {
-            Who::Component { .. } => NodeKind::Component,
-            Who::Process { .. } => NodeKind::Process,
-            Who::Pod(_) => NodeKind::Workload,
-            Who::Service { .. } => NodeKind::Service,
-            Who::Node { .. } => NodeKind::Node,
-            Who::External { .. } => NodeKind::External,
-            Who::Unknown { .. } => NodeKind::Unknown,
-        };
-        Node {
-            id: self.id.clone(),
-            label: self.claim.who.label().into_owned(),
-            kind,
-            group: self.group.to_string(),
-            component: self.claim.who.component().map(str::to_owned),
-            netns: (kind != NodeKind::External && self.netns != 0).then_some(self.netns),
-            pids: self.pids.iter().copied().take(PIDS_SHOWN).collect(),
-            process_count: self.pids.len() as u64,
-            listening: self.listening.iter().copied().collect(),
-            claim: Claim::clone(&self.claim),
+impl Node {
+    /// Another node that is the same at a coarser grain.
+    pub(super) fn merge(&mut self, other: Self) {
+        let shared = other.pids.iter().filter(|pid| self.pids.contains(pid)).count() as u64;
+        self.process_count += other.process_count.saturating_sub(shared);
+        self.pids.extend(other.pids);
+        self.pids.sort_unstable();
+        self.pids.dedup();
+        self.pids.truncate(PIDS_SHOWN);
+        self.listening.extend(other.listening);
+        self.listening.sort_unstable();
+        self.listening.dedup();
+        if other.claim.quality < self.claim.quality {
+            self.claim = other.claim;
+            self.netns = other.netns;
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Connections become edges, ends become nodes; sums are sums and order is stable.
 
 use super::*;
-use crate::{attribute::Quality, report::ProcessRef};
+use crate::{
+    attribute::{Quality, Who},
+    graph::GroupBy,
+};
 
 fn claim(name: &str, quality: Quality) -> Arc<Claim> {
     Arc::new(Claim {
@@ -13,21 +16,6 @@ fn claim(name: &str, quality: Quality) -> Arc<Claim> {
         by: format!("{quality:?}"),
         place: crate::attribute::place::Place::default(),
     })
-}
-
-fn party(claim: &Arc<Claim>, tgid: u32) -> Party {
-    Party {
-        address: "127.0.0.1:1".parse().unwrap(),
-        netns: 7,
-        claim: Arc::clone(claim),
-        process: Some(ProcessRef {
-            tgid,
-            uid: 0,
-            cgroup_id: 0,
-            comm: "x".into(),
-            exe: None,
-        }),
-    }
 }
 
 const fn alive(from_unix_ns: i64, to_unix_ns: i64) -> Contribution {
@@ -43,21 +31,33 @@ const fn alive(from_unix_ns: i64, to_unix_ns: i64) -> Contribution {
     }
 }
 
-fn finished(builder: &Builder) -> Graph {
-    builder.finish("node".to_owned(), (0, 1), Health::default())
+/// Subjects by number, all in the group given.
+fn finished(builder: &Builder, names: &[(&Arc<Claim>, &str)]) -> Graph {
+    let name = |subject: u32| {
+        let (claim, group) = names[subject as usize];
+        Name {
+            claim: Arc::clone(claim),
+            group: group.into(),
+            netns: 7,
+        }
+    };
+    let via = |address| Via {
+        address,
+        service: None,
+    };
+    let fine = builder.finish("node".to_owned(), (0, 1), Health::default(), name, via);
+    fine.fold(GroupBy::Component)
 }
 
 #[test]
 fn a_restart_makes_no_new_node_and_the_best_claim_speaks() {
-    let host: Arc<str> = "host".into();
     let mut builder = Builder::default();
     let (weak, strong) = (claim("etcd", Quality::Listener), claim("etcd", Quality::Exe));
-    let first = builder.node(&party(&weak, 10), &host);
-    let second = builder.node(&party(&strong, 11), &host);
-    assert_eq!(first, second);
-    assert_eq!(builder.node(&party(&strong, 11), &host), first);
-    builder.add(first, second, 2380, None, &alive(1, 2));
-    let graph = finished(&builder);
+    builder.process(0, 10);
+    builder.process(1, 11);
+    builder.process(1, 11);
+    builder.add((0, 1, 2380, None), &alive(1, 2));
+    let graph = finished(&builder, &[(&weak, "host"), (&strong, "host")]);
     assert_eq!(graph.nodes.len(), 1);
     assert_eq!(graph.nodes[0].pids, [10, 11]);
     assert_eq!(graph.nodes[0].process_count, 2);
@@ -69,23 +69,50 @@ fn a_restart_makes_no_new_node_and_the_best_claim_speaks() {
 fn the_same_component_in_two_namespaces_is_two_nodes() {
     let etcd = claim("etcd", Quality::Exe);
     let mut builder = Builder::default();
-    let (host, pod): (Arc<str>, Arc<str>) = ("host".into(), "netns/pod".into());
-    let (a, b) = (
-        builder.node(&party(&etcd, 1), &host),
-        builder.node(&party(&etcd, 2), &pod),
-    );
-    assert_ne!(a, b);
-    builder.add(a, b, 2380, None, &alive(1, 2));
-    let ids: Vec<_> = finished(&builder).nodes.into_iter().map(|node| node.id).collect();
+    builder.add((0, 1, 2380, None), &alive(1, 2));
+    let graph = finished(&builder, &[(&etcd, "host"), (&etcd, "netns/pod")]);
+    let ids: Vec<_> = graph.nodes.into_iter().map(|node| node.id).collect();
     assert_eq!(ids, ["host/etcd", "netns/pod/etcd"]);
 }
 
 #[test]
-fn an_edge_sums_what_its_connections_add() {
-    let host: Arc<str> = "host".into();
+fn the_same_port_by_another_service_is_another_edge() {
+    let (a, b) = (claim("a", Quality::Exe), claim("b", Quality::Exe));
     let mut builder = Builder::default();
-    let a = builder.node(&party(&claim("a", Quality::Exe), 1), &host);
-    let b = builder.node(&party(&claim("b", Quality::Exe), 2), &host);
+    let via = |text: &str| Some(text.parse().unwrap());
+    for via in [
+        None,
+        via("10.96.0.1:80"),
+        via("10.96.0.2:80"),
+        via("10.96.0.1:80"),
+    ] {
+        builder.add((0, 1, 8080, via), &alive(1, 2));
+    }
+    let graph = finished(&builder, &[(&a, "host"), (&b, "host")]);
+    let opened: Vec<_> = graph
+        .edges
+        .iter()
+        .map(|edge| {
+            (
+                edge.via.as_ref().map(|via| via.address.to_string()),
+                edge.stats.opened,
+            )
+        })
+        .collect();
+    assert_eq!(
+        opened,
+        [
+            (None, 1),
+            (Some("10.96.0.1:80".to_owned()), 2),
+            (Some("10.96.0.2:80".to_owned()), 1)
+        ]
+    );
+}
+
+#[test]
+fn an_edge_sums_what_its_connections_add() {
+    let (a, b) = (claim("a", Quality::Exe), claim("b", Quality::Exe));
+    let mut builder = Builder::default();
     let counters = |sent_bytes, rtt_us| {
         Some(Counters {
             sent_bytes,
@@ -123,9 +150,9 @@ fn an_edge_sums_what_its_connections_add() {
         refused,
     ];
     for one in &all {
-        builder.add(a, b, 80, None, one);
+        builder.add((0, 1, 80, None), one);
     }
-    let graph = finished(&builder);
+    let graph = finished(&builder, &[(&a, "host"), (&b, "host")]);
     let want = EdgeStats {
         opened: 6,
         active: 2,
@@ -147,21 +174,18 @@ fn an_edge_sums_what_its_connections_add() {
 
 #[test]
 fn the_order_of_arrival_does_not_show() {
-    let host: Arc<str> = "host".into();
     let claims: Vec<_> = ["c", "a", "b", "only-listens"]
         .map(|name| claim(name, Quality::Exe))
         .into();
-    let built = |order: &[(usize, usize, u16)]| {
+    let built = |order: &[(u32, u32, u16)]| {
         let mut builder = Builder::default();
-        let listener = builder.node(&party(&claims[3], 9), &host);
-        builder.listens(listener, "0.0.0.0:80".parse().unwrap());
+        builder.listens(3, "0.0.0.0:80".parse().unwrap());
         for (from, to, port) in order {
-            let from = builder.node(&party(&claims[*from], 1), &host);
-            let to = builder.node(&party(&claims[*to], 2), &host);
-            builder.listens(to, SocketAddr::from(([127, 0, 0, 1], *port)));
-            builder.add(from, to, *port, None, &alive(1, 2));
+            builder.listens(*to, SocketAddr::from(([127, 0, 0, 1], *port)));
+            builder.add((*from, *to, *port, None), &alive(1, 2));
         }
-        finished(&builder)
+        let names: Vec<_> = claims.iter().map(|claim| (claim, "host")).collect();
+        finished(&builder, &names)
     };
     let mut order = [(0, 1, 80), (0, 1, 79), (2, 1, 80), (1, 0, 443)];
     let first = built(&order);
@@ -187,19 +211,39 @@ fn the_order_of_arrival_does_not_show() {
 
 #[test]
 fn edges_and_pids_are_bounded_and_the_rest_is_counted() {
-    let host: Arc<str> = "host".into();
     let mut builder = Builder::default();
-    let a = builder.node(&party(&claim("a", Quality::Exe), 1), &host);
-    for destination in 0..=EDGES_MAX {
-        builder.add(a, destination, 80, None, &alive(1, 2));
+    for destination in 0..=u32::try_from(EDGES_MAX).unwrap() {
+        builder.add((0, destination, 80, None), &alive(1, 2));
     }
-    builder.add(a, 0, 80, None, &alive(1, 2));
+    builder.add((0, 0, 80, None), &alive(1, 2));
     assert_eq!(builder.edges.len(), EDGES_MAX);
     assert_eq!(builder.overflow(), 1, "an edge that is there still grows");
     let shared = claim("a", Quality::Exe);
+    let mut builder = Builder::default();
+    builder.add((0, 0, 80, None), &alive(1, 2));
     for tgid in 1..=100 {
-        builder.node(&party(&shared, tgid), &host);
+        builder.process(0, tgid);
     }
-    let node = builder.nodes[a].finish();
+    let node = finished(&builder, &[(&shared, "host")]).nodes.remove(0);
     assert_eq!((node.pids.len(), node.process_count), (PIDS_SHOWN, 100));
+}
+
+#[test]
+fn subjects_put_together_keep_all_sums_and_wait_for_more_before_it_is_time_again() {
+    let mut builder = Builder::default();
+    let half = u32::try_from(EDGES_MAX / 2).unwrap();
+    for source in 1..=half {
+        builder.process(source, source);
+        builder.add((source, 0, 80, None), &alive(1, 2));
+    }
+    assert!(builder.is_crowded());
+    builder.renumber(|subject| subject.min(1));
+    assert_eq!(builder.edges.len(), 1);
+    assert_eq!(builder.edges[&(1, 0, 80, None)].opened, u64::from(half));
+    assert_eq!(builder.pids[&1].len(), half as usize);
+    for source in 1..half {
+        builder.add((source, 0, 81, None), &alive(1, 2));
+    }
+    builder.renumber(|subject| subject);
+    assert!(!builder.is_crowded(), "nothing could be put together: later");
 }

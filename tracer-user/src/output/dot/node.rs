@@ -33,7 +33,7 @@ fn look_of(node: &Node) -> Look {
         (NodeKind::Component, Some("etcd")) => look("cylinder", "#009E73", "#E5F5F1", "1.6"),
         (NodeKind::Component, Some("kube-apiserver")) => look("box3d", "#0072B2", "#E5F1F7", "1.6"),
         (NodeKind::Component, _) => look("box", "#0072B2", "#FFFFFF", "1.4"),
-        (NodeKind::Workload, _) => look("component", "#0072B2", "#FFFFFF", "1.4"),
+        (NodeKind::Workload | NodeKind::Pod, _) => look("component", "#0072B2", "#FFFFFF", "1.4"),
         (NodeKind::Service, _) => look("hexagon", "#56B4E9", "#EEF7FD", "1.2"),
         (NodeKind::Node, _) => look("box3d", "#666666", "#F2F2F2", "1.2"),
         (NodeKind::Namespace, _) => look("folder", "#666666", "#FFFFFF", "1.2"),

@@ -90,7 +90,7 @@ fn name(node: Option<&Node>, id: &str) -> Cell {
     }
     .to_string();
     let tone = match node.kind {
-        NodeKind::Component | NodeKind::Workload => Tone::Strong,
+        NodeKind::Component | NodeKind::Workload | NodeKind::Pod => Tone::Strong,
         NodeKind::Process | NodeKind::Service | NodeKind::Node | NodeKind::Namespace | NodeKind::External => {
             Tone::Plain
         }

@@ -138,7 +138,7 @@ fn a_failed_connect_is_an_edge_with_a_reason_and_no_connection() {
             errno: Some(errno),
         };
         assert_eq!(run.count(|what| *what == told), 1, "errno {errno}");
-        let graph = run.pipeline.graph();
+        let graph = run.pipeline.graph(GroupBy::Component);
         let stats = &graph.edges[0].stats;
         assert_eq!((stats.opened, stats.active), (0, 0), "errno {errno}");
         assert_eq!(stats.failed.get(&failure), Some(&1), "errno {errno}");

@@ -51,7 +51,7 @@ proptest! {
     #[test]
     fn without_loss_the_graph_is_exact(seed: u64, before in steps(20), after in steps(60)) {
         let (story, mut run) = tell(seed, 0, &before, &after);
-        let graph = run.pipeline.graph();
+        let graph = run.pipeline.graph(GroupBy::Component);
         let edges = &graph.edges;
         prop_assert_eq!(sum(edges, |edge| edge.stats.opened), story.existed() as u64);
         prop_assert_eq!(sum(edges, |edge| edge.stats.active), story.alive_now() as u64);
@@ -69,7 +69,7 @@ proptest! {
         let health = run.pipeline.health();
         prop_assert!(health.is_complete(), "{:?}", health);
         prop_assert!(health.recall_ppm.is_none_or(|ppm| ppm == 1_000_000));
-        prop_assert_eq!(graph, run.pipeline.graph(), "looking changes nothing");
+        prop_assert_eq!(graph, run.pipeline.graph(GroupBy::Component), "looking changes nothing");
     }
 
     #[test]
@@ -110,7 +110,7 @@ proptest! {
                 _ => run.feed(&Signal::Record(&raw)),
             }
         }
-        let _graph = run.pipeline.graph();
+        let _graph = run.pipeline.graph(GroupBy::Component);
         let _rows = (run.pipeline.connections(), run.pipeline.listeners(), run.pipeline.components());
         run.pipeline.settle(&mut |_| {});
     }

@@ -2,6 +2,7 @@
 
 mod closing;
 mod history;
+mod names;
 mod own;
 
 use zerocopy::IntoBytes;

@@ -31,7 +31,11 @@ fn a_canary_is_counted_and_not_shown() {
         let told = &mut run.told;
         run.pipeline.settle(&mut |happening| told.push(happening.clone()));
         assert_eq!(run.told, [], "accept hook: {accept_hook}");
-        assert_eq!(run.pipeline.graph().edges, [], "accept hook: {accept_hook}");
+        assert_eq!(
+            run.pipeline.graph(GroupBy::Component).edges,
+            [],
+            "accept hook: {accept_hook}"
+        );
         let health = run.pipeline.health();
         assert_eq!(health.canaries, (1, 1));
         assert!(health.is_complete(), "{health:?}");
@@ -132,7 +136,7 @@ fn a_row_of_each_kind_names_its_process_and_counts_its_connections() {
             .iter()
             .all(|row| row.source.process.as_ref().is_some_and(|one| one.tgid == 200))
     );
-    let graph = run.pipeline.graph();
+    let graph = run.pipeline.graph(GroupBy::Component);
     let [edge] = &graph.edges[..] else {
         panic!("{:#?}", graph.edges)
     };

@@ -1,0 +1,108 @@
+//! The name of a process of this machine: who it is, and where its cgroup and the inventory put it.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::{
+    attribute::{
+        Claim, Quality,
+        cgroup::{CgroupContainer, CgroupPlace},
+        place::{Container, Human, Place, Pod},
+    },
+    inventory::Inventory,
+};
+
+/// What is known of a process besides its claim.
+#[derive(Clone, Debug)]
+pub(super) struct Around<'a> {
+    pub(super) cgroup: Option<&'a CgroupPlace>,
+    pub(super) human: Option<&'a Arc<Human>>,
+    pub(super) spoofed: Option<&'a Arc<str>>,
+    pub(super) by_listener: bool,
+    /// Name of this node, if it is known.
+    pub(super) node: Option<&'a Arc<str>>,
+}
+
+/// The claim with everything around it. The claim itself where nothing is added.
+pub(super) fn claim(plain: &Arc<Claim>, around: &Around<'_>, inventory: &Inventory) -> Arc<Claim> {
+    let place = place(around, inventory);
+    if place == Place::default() && !around.by_listener {
+        return Arc::clone(plain);
+    }
+    let (quality, by) = if around.by_listener {
+        (
+            plain.quality.max(Quality::Listener),
+            format!("listens there; {}", plain.by),
+        )
+    } else {
+        (plain.quality, plain.by.clone())
+    };
+    Arc::new(Claim {
+        who: plain.who.clone(),
+        quality,
+        by,
+        place,
+    })
+}
+
+fn place(around: &Around<'_>, inventory: &Inventory) -> Place {
+    let mut place = Place {
+        human: around.human.cloned(),
+        spoofed: around.spoofed.cloned(),
+        node: around.node.cloned(),
+        ..Place::default()
+    };
+    let Some(cgroup) = around.cgroup else {
+        return place;
+    };
+    place.unit = cgroup.unit.as_deref().map(Arc::from);
+    let known = cgroup.pod_known(|uid| inventory.pod(uid).is_some());
+    let container = known.map_or_else(|| cgroup.container(), |pod| pod.container.as_ref());
+    // A path that lost its head still names the container, and that its pod.
+    let by_container = container.and_then(|container| {
+        let uid = &inventory.container(&container.id)?.pod_uid;
+        inventory.pod(uid)
+    });
+    let by_sandbox = || container.and_then(|container| inventory.sandbox(&container.id));
+    let entry = known
+        .and_then(|pod| inventory.pod(&pod.uid))
+        .or(by_container)
+        .or_else(by_sandbox);
+    place.pod = match (entry, known) {
+        (Some(entry), _) => Some(Arc::clone(&entry.pod)),
+        (None, Some(pod)) => Some(Arc::new(nameless(&pod.uid))),
+        (None, None) => None,
+    };
+    place.container = container.map(|found| Arc::new(contained(found, inventory)));
+    if let Some(entry) = entry {
+        place.services = inventory.services_of(&entry.addresses).into();
+    }
+    place
+}
+
+/// A pod of which only the uid is known.
+fn nameless(uid: &str) -> Pod {
+    Pod {
+        namespace: "".into(),
+        name: "".into(),
+        uid: uid.into(),
+        workload: None,
+        labels: Arc::from([]),
+        node: None,
+        host_network: false,
+    }
+}
+
+fn contained(found: &CgroupContainer, inventory: &Inventory) -> Container {
+    let told = inventory.container(&found.id);
+    let name = told.and_then(|told| told.container.name.clone());
+    let is_sandbox = name.is_none() && inventory.sandbox(&found.id).is_some();
+    Container {
+        name,
+        id: found.id.clone(),
+        runtime: told
+            .and_then(|told| told.container.runtime.clone())
+            .or_else(|| found.runtime.map(String::from)),
+        is_sandbox,
+    }
+}

@@ -1,0 +1,164 @@
+//! Ends of connections as what is known of them for certain. Names are made of subjects, and made anew when more is
+//! known: an edge that was drawn with an address is the same edge with a name later.
+#![forbid(unsafe_code)]
+
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use crate::attribute::{Claim, cgroup::CgroupPlace, place::Human};
+
+/// Shared things that are the same only if they are one.
+#[derive(Debug)]
+pub(super) struct Same<T: ?Sized>(pub(super) Arc<T>);
+
+impl<T: ?Sized> Clone for Same<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: ?Sized> PartialEq for Same<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T: ?Sized> Eq for Same<T> {}
+
+impl<T: ?Sized> Hash for Same<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (Arc::as_ptr(&self.0).cast::<u8>() as usize).hash(state);
+    }
+}
+
+/// One end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Subject {
+    /// A process of this machine.
+    Process {
+        /// Who it is by executable, arguments and name.
+        claim: Same<Claim>,
+        /// Where its cgroup puts it.
+        cgroup: Option<Same<CgroupPlace>>,
+        /// The person behind it.
+        human: Option<Arc<Human>>,
+        /// It calls itself what it is not.
+        spoofed: Option<Arc<str>>,
+        /// It owns the listening socket that the connection came in by; the connection's own socket told nothing.
+        by_listener: bool,
+        /// Network namespace of the socket.
+        netns: u32,
+    },
+    /// An address whose socket is not on this machine.
+    Elsewhere {
+        /// The address.
+        address: IpAddr,
+        /// Destination port; absent for the end that connected.
+        port: Option<u16>,
+        /// The pod that had the address then, if that was known; for ever, whoever has it later.
+        uid: Option<Arc<str>>,
+        /// Namespace of the socket that saw it.
+        netns: u32,
+    },
+    /// A socket of this machine without an owner.
+    Nobody {
+        /// Network namespace of the socket.
+        netns: u32,
+    },
+}
+
+impl Subject {
+    pub(super) const fn netns(&self) -> u32 {
+        match self {
+            Self::Process { netns, .. } | Self::Elsewhere { netns, .. } | Self::Nobody { netns } => *netns,
+        }
+    }
+
+    /// Whether sources of names may tell more of it.
+    const fn is_open(&self) -> bool {
+        match self {
+            Self::Process { cgroup, .. } => cgroup.is_some(),
+            Self::Elsewhere { .. } => true,
+            Self::Nobody { .. } => false,
+        }
+    }
+}
+
+/// A subject's name at the latest revision of what is known.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) claim: Arc<Claim>,
+    pub(super) group: Arc<str>,
+}
+
+/// All subjects of a run, numbered.
+#[derive(Debug, Default)]
+pub(super) struct Subjects {
+    by_subject: HashMap<Subject, u32>,
+    all: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    subject: Subject,
+    named: Option<Named>,
+    /// Revision of what is known when it was named.
+    revision: u64,
+    /// First and last time it was asked for.
+    asked_ns: (u64, u64),
+}
+
+impl Subjects {
+    /// The number of a subject.
+    pub(super) fn number(&mut self, subject: Subject, at_ns: u64) -> u32 {
+        if let Some(number) = self.by_subject.get(&subject) {
+            if let Some(known) = self.all.get_mut(*number as usize) {
+                known.asked_ns = (known.asked_ns.0.min(at_ns), known.asked_ns.1.max(at_ns));
+            }
+            return *number;
+        }
+        let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.by_subject.insert(subject.clone(), number);
+        self.all.push(Known {
+            subject,
+            named: None,
+            revision: 0,
+            asked_ns: (at_ns, at_ns),
+        });
+        number
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<(&Subject, (u64, u64))> {
+        self.all
+            .get(number as usize)
+            .map(|known| (&known.subject, known.asked_ns))
+    }
+
+    /// Its name, if it was made at this revision or cannot change.
+    pub(super) fn named(&self, number: u32, revision: u64) -> Option<&Named> {
+        let known = self.all.get(number as usize)?;
+        let current = known.revision == revision || !known.subject.is_open();
+        known.named.as_ref().filter(|_| current)
+    }
+
+    /// Keeps a name; the same name stays the same thing. A pod's name, once known, is not forgotten.
+    pub(super) fn name(&mut self, number: u32, revision: u64, new: Named) -> Named {
+        let Some(known) = self.all.get_mut(number as usize) else {
+            return new;
+        };
+        known.revision = revision;
+        let is_named = |named: &Named| named.claim.place.pod.as_ref().is_some_and(|pod| pod.is_named());
+        let kept = known.named.take().filter(|old| {
+            (*old.claim == *new.claim && old.group == new.group) || (is_named(old) && !is_named(&new))
+        });
+        known.named.insert(kept.unwrap_or(new)).clone()
+    }
+}
