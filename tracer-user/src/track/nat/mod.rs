@@ -170,7 +170,11 @@ impl Tracker {
         let other = self.end_of(id, !is_source)?;
         let (client, server) = if is_source { (end, &other) } else { (&other, end) };
         let fits = client.born_ns() <= facts.at_ns && meet(client, server);
-        (fits && self.translate(id, facts, key)).then_some(id)
+        if !fits {
+            return None;
+        }
+        self.translate(id, facts, key);
+        Some(id)
     }
 
     /// Applies a translation to a connection of which one end is known.
@@ -180,20 +184,30 @@ impl Tracker {
         };
         let other = view(facts, !is_source);
         let netns = scope(facts, end.netns, other);
-        let _taken = self.translate(id, facts, TupleKey::new(netns, other.0, other.1));
+        let key = TupleKey::new(netns, other.0, other.1);
+        if !self.is_taken(key, id, facts, !is_source) {
+            self.translate(id, facts, key);
+        }
     }
 
-    /// Applies a translation, and lets the connection be found by `key` too; not if that is another's.
-    fn translate(&mut self, id: u64, facts: &NatFacts, key: TupleKey) -> bool {
-        if self.by_tuple.get(&key).is_some_and(|other| *other != id) {
-            return false;
-        }
+    /// Applies a translation, and lets the connection be found by `key` too.
+    fn translate(&mut self, id: u64, facts: &NatFacts, key: TupleKey) {
         self.untranslate(id);
         if let Some(one) = self.connections.get_mut(&id) {
             one.translate(facts);
             self.by_tuple.insert(key, id);
         }
-        true
+    }
+
+    /// Whether the key of an end that has not been seen belongs to another connection: one that has this end, or of
+    /// which a younger translation says so.
+    fn is_taken(&self, key: TupleKey, id: u64, facts: &NatFacts, is_source: bool) -> bool {
+        let Some(other) = self.by_tuple.get(&key).filter(|other| **other != id) else {
+            return false;
+        };
+        let translated = self.connections.get(other).and_then(|one| one.translated);
+        self.end_of(*other, is_source).is_some()
+            || translated.is_none_or(|translated| translated.at_ns > facts.at_ns)
     }
 
     /// Takes a translation back: the connection is what its only end says.
