@@ -4,6 +4,7 @@ mod closing;
 mod history;
 mod names;
 mod own;
+mod translated;
 
 use zerocopy::IntoBytes;
 
