@@ -55,7 +55,7 @@ impl Pipeline {
             at_unix_ns: self.unix_ns(at_ns),
             source,
             destination,
-            via: None,
+            via: connection.via.map(|address| self.attribution.via(address)),
             side: side(connection),
             family_v6: connection.ends().any(|end| end.family_v6),
             counters: match what {
@@ -109,7 +109,7 @@ impl Pipeline {
             .map(|ended| Failure::from_errno(ended.errno));
         let port = connection.destination_addr.port();
         builder.add(
-            (source.subject, destination.subject, port, None),
+            (source.subject, destination.subject, port, connection.via),
             &Contribution {
                 active: connection.is_alive(),
                 joined: connection.is_joined(),

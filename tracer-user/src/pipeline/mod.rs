@@ -138,7 +138,10 @@ impl Pipeline {
                 self.advance(told.at_ns);
                 self.attribution.inventory.apply(told);
             }
-            Signal::Nat(_) => {}
+            Signal::Nat(facts) => {
+                self.advance(facts.at_ns);
+                self.tracker.nat(facts);
+            }
             Signal::Source(state) => {
                 self.advance(state.at_ns);
                 match &state.fault {

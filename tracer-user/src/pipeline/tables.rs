@@ -49,7 +49,7 @@ impl Pipeline {
         ConnectionRow {
             source,
             destination,
-            via: None,
+            via: connection.via.map(|address| self.attribution.via(address)),
             side: side(connection),
             state: speaker.map_or(crate::event::TcpState::Closed, |end| end.state),
             counters: connection.counters(),

@@ -2,7 +2,9 @@
 //!
 //! Nobody waits for them: a source that hangs, fails or floods delays its own names only. To add one: a folder or file
 //! here that implements [`Resolver`], and its line in `app/names.rs`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+pub mod conntrack;
 
 pub mod files;
 

@@ -35,6 +35,8 @@ pub struct End {
     pub counters: Option<Counters>,
     /// The socket is `AF_INET6`.
     pub family_v6: bool,
+    /// It is older than the tracer, or its opening was missed.
+    pub(super) found: bool,
     /// Latest snapshot that confirmed it.
     pub(super) seen_in: u32,
     /// The owner's own file table confirmed it in that snapshot.
@@ -68,6 +70,7 @@ impl End {
             ended: None,
             counters: event.counters,
             family_v6: event.family_v6,
+            found: event.found,
             seen_in,
             owner_confirmed: false,
             holder: None,
@@ -85,6 +88,11 @@ impl End {
         self.state = TcpState::Closed;
     }
 
+    /// When it came into being; 0 when that was before anybody saw.
+    pub(super) const fn born_ns(&self) -> u64 {
+        if self.found { 0 } else { self.id.first_seen_ns }
+    }
+
     /// Whether the socket still exists.
     pub const fn is_alive(&self) -> bool {
         self.ended.is_none()
@@ -96,8 +104,10 @@ impl End {
 pub struct Connection {
     /// Address of the end that connected.
     pub source_addr: SocketAddr,
-    /// Address of the end that accepted.
+    /// Address of the end that accepted: that of the backend where a service's address is translated.
     pub destination_addr: SocketAddr,
+    /// What the source dialled, where that was translated: a service's address.
+    pub via: Option<SocketAddr>,
     /// The end that connected, if it is here.
     pub source: Option<End>,
     /// The end that accepted, if it is here.
@@ -112,10 +122,23 @@ pub struct Connection {
     pub accepted_ns: Option<u64>,
     /// Which end connected was concluded from ports alone.
     pub direction_guessed: bool,
+    /// How its addresses are translated between its ends, as far as is known.
+    pub(super) translated: Option<Translated>,
     /// What has been told of it.
     pub(super) told: Told,
     /// When it stops waiting for its other end, `CLOCK_BOOTTIME` nanoseconds.
     pub(super) waits_until_ns: u64,
+}
+
+/// A translation as a connection keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Translated {
+    /// When it was learnt.
+    pub(super) at_ns: u64,
+    /// Namespace whose table it is in.
+    pub(super) netns: u32,
+    /// Whom the destination's socket sees: the source, or what masquerades it.
+    pub(super) client: SocketAddr,
 }
 
 /// What has been told of a connection.

@@ -41,9 +41,10 @@ impl Tracker {
         } else {
             event.id.first_seen_ns
         };
-        self.changes.push(Change::Failed(Connection {
+        let mut connection = Connection {
             source_addr: event.local,
             destination_addr: event.remote,
+            via: None,
             source: Some(end),
             destination: None,
             first_ns: began_ns,
@@ -51,13 +52,18 @@ impl Tracker {
             opened_ns: None,
             accepted_ns: None,
             direction_guessed: false,
+            translated: None,
             told: Told {
                 opened: true,
                 accepted: true,
                 closed: true,
             },
             waits_until_ns: 0,
-        }));
+        };
+        if let Some(facts) = self.translation_of(event, true) {
+            connection.translate(&facts);
+        }
+        self.changes.push(Change::Failed(connection));
     }
 
     pub(super) fn closed(&mut self, event: &SocketEvent) {

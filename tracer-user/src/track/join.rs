@@ -65,22 +65,26 @@ impl Tracker {
         let (source, destination) = oriented(event, is_source);
         let key = TupleKey::new(event.netns, source, destination);
         self.scope(key, is_source);
-        let id = match self.by_tuple.get(&key) {
-            // The tuple is in use by an older connection whose end on this side is a different socket, or whose other
-            // end was gone before this socket came: a port was used again. That connection is over.
-            Some(id)
-                if self.connections.get_mut(id).is_some_and(|other| {
-                    slot(other, is_source).is_some() || is_after(event, slot(other, !is_source).as_ref())
-                }) =>
-            {
-                let id = *id;
-                self.supersede(id, event.at_ns);
-                self.make(key, event)?
-            }
-            Some(id) => *id,
-            None => self.make(key, event)?,
-        };
         let mut end = End::new(event, seen_in);
+        let mut known = self.by_own_tuple(key, event, &end, is_source);
+        // The tuple is in use by an older connection whose end on this side is a different socket, or whose other end
+        // was gone before this socket came: a port was used again. That connection is over.
+        if let Some(id) = known
+            && self.connections.get_mut(&id).is_some_and(|other| {
+                slot(other, is_source).is_some() || is_after(event, slot(other, !is_source).as_ref())
+            })
+        {
+            self.supersede(id, event.at_ns);
+            known = None;
+        }
+        let translation = known.map_or_else(|| self.translation_of(event, is_source), |_id| None);
+        if let Some(facts) = &translation {
+            known = self.by_translation(key, facts, &end, is_source);
+        }
+        let (id, is_new) = match known {
+            Some(id) => (id, false),
+            None => (self.make(key, event)?, true),
+        };
         if end.id.address == 0 {
             self.next_nameless += 1;
             end.id.address = self.next_nameless;
@@ -96,6 +100,9 @@ impl Tracker {
         connection.first_ns = connection.first_ns.min(event.at_ns);
         connection.last_ns = connection.last_ns.max(event.at_ns);
         *slot(connection, is_source) = Some(end);
+        if is_new && let Some(facts) = &translation {
+            self.translate_half(id, facts, is_source);
+        }
         let place = Place {
             connection: id,
             is_source,
@@ -118,7 +125,10 @@ impl Tracker {
             .get(&TupleKey::new(event.netns, event.remote, event.local))
             .and_then(|id| self.connections.get(id))
             .is_some_and(|other| {
-                other.destination.is_none() && other.source.as_ref().is_some_and(End::is_alive)
+                // Through a translation nobody connects to whom he is connected by.
+                other.destination.is_none()
+                    && other.translated.is_none()
+                    && other.source.as_ref().is_some_and(End::is_alive)
             })
     }
 
@@ -136,6 +146,7 @@ impl Tracker {
             Connection {
                 source_addr: key.source,
                 destination_addr: key.destination,
+                via: None,
                 source: None,
                 destination: None,
                 first_ns: event.at_ns,
@@ -143,6 +154,7 @@ impl Tracker {
                 opened_ns: None,
                 accepted_ns: None,
                 direction_guessed: false,
+                translated: None,
                 told: Told::default(),
                 waits_until_ns,
             },
@@ -152,8 +164,8 @@ impl Tracker {
         Some(id)
     }
 
-    /// Which end a socket is whose role nobody saw: what listens accepts, and a tracked other end tells; else the end with
-    /// the port from the ephemeral range connected.
+    /// Which end a socket is whose role nobody saw: what listens accepts, and a tracked other end or a translation tells;
+    /// else the end with the port from the ephemeral range connected.
     pub(super) fn guess_is_source(&self, event: &SocketEvent) -> bool {
         let tuple = |source, destination| TupleKey::new(event.netns, source, destination);
         if self.listeners.any(event.netns, event.local) {
@@ -163,6 +175,12 @@ impl Tracker {
             return true;
         }
         if self.by_tuple.contains_key(&tuple(event.remote, event.local)) {
+            return false;
+        }
+        if self.translation_of(event, true).is_some() {
+            return true;
+        }
+        if self.translation_of(event, false).is_some() {
             return false;
         }
         self.listeners.any(event.netns, event.remote) || event.local.port() >= event.remote.port()

@@ -8,6 +8,7 @@ mod events;
 mod join;
 mod listeners;
 mod namespace;
+mod nat;
 mod settle;
 mod snapshot;
 #[cfg(test)]
@@ -70,6 +71,8 @@ pub struct Audit {
     pub confirmed: u64,
     /// Sockets not tracked because a limit was reached.
     pub overflow: u64,
+    /// Translations forgotten though they were in use, because there were too many.
+    pub translations_forgotten: u64,
 }
 
 /// Which end of which connection a socket is.
@@ -90,6 +93,7 @@ pub struct Tracker {
     by_socket: IdMap<u64, Place>,
     by_tuple: HashMap<TupleKey, u64>,
     listeners: Listeners,
+    nat: nat::table::Table,
     /// Connections that wait for their other end, by the time at which they stop waiting.
     waiting: VecDeque<(u64, u64)>,
     changes: Vec<Change>,
@@ -111,6 +115,7 @@ impl Tracker {
             by_socket: IdMap::default(),
             by_tuple: HashMap::new(),
             listeners: Listeners::default(),
+            nat: nat::table::Table::default(),
             waiting: VecDeque::new(),
             changes: Vec::new(),
             audit: Audit::default(),
@@ -180,6 +185,7 @@ impl Tracker {
 
     /// The clock reached `now_ns`: what waited long enough for its other end goes on without.
     pub fn tick(&mut self, now_ns: u64) {
+        self.nat.expire(now_ns);
         while let Some((until_ns, id)) = self.waiting.front().copied() {
             if until_ns > now_ns {
                 return;

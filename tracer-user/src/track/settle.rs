@@ -1,7 +1,7 @@
 //! When a connection is told of, when it is over, and what becomes of ends nobody saw.
 #![forbid(unsafe_code)]
 
-use super::{Change, JOIN_NS, Tracker, connection::TupleKey, slot};
+use super::{Change, JOIN_NS, Tracker, slot};
 
 impl Tracker {
     /// Tells what can be told of a connection; forgets it when nothing is left of it. `waited`: its other end did not
@@ -43,16 +43,12 @@ impl Tracker {
         for end in connection.ends() {
             self.forget_place(end.id.address, id);
         }
-        let netns = connection
-            .ends()
-            .map(|end| end.netns)
-            .find(|netns| *netns != 0)
-            .unwrap_or_default();
-        let key = TupleKey::new(netns, connection.source_addr, connection.destination_addr);
-        for key in [key, key.unscoped()] {
+        for key in connection.keys() {
             if self.by_tuple.get(&key) == Some(&id) {
                 self.by_tuple.remove(&key);
-                break;
+                if connection.translated.is_none() {
+                    break;
+                }
             }
         }
         self.changes.push(Change::Finished(connection));

@@ -227,6 +227,7 @@ impl Tracker {
         if !known
             && let Some(connection) = place.and_then(|place| self.connections.get_mut(&place.connection))
             && !connection.is_joined()
+            && connection.translated.is_none()
         {
             connection.direction_guessed = true;
         }

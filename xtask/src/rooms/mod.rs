@@ -48,7 +48,7 @@ const EDGES: &[(&str, &str)] = &[
     ("hash", ""),
     ("signal", ""),
     ("decode", "event"),
-    ("track", "event hash"),
+    ("track", "event signal hash"),
     ("attribute", "event signal hash"),
     ("inventory", "signal attribute"),
     ("report", "event signal attribute"),

@@ -5,6 +5,7 @@ mod explain;
 mod history;
 mod names;
 mod own;
+mod translated;
 
 use zerocopy::IntoBytes;
 

@@ -6,6 +6,7 @@ mod listening;
 mod nameless;
 mod opening;
 mod snapshots;
+mod translated;
 pub(crate) mod world;
 
 use std::net::SocketAddr;

@@ -1,0 +1,246 @@
+//! Which connections the kernel translates, from its connection tracking: a service's address to a backend's, a pod's to
+//! its node's.
+//!
+//! The host's table by news from the kernel, and the tables of other namespaces where they hold anything (sidecars
+//! redirect inside their pod). Nothing is loaded into a kernel that does not track connections: then nothing is translated.
+
+mod codec;
+mod fault;
+mod filter;
+mod known;
+mod socket;
+mod spaces;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use self::{
+    fault::{Fault, Health},
+    socket::{Asker, Buffer},
+    spaces::{Here, Space},
+    table::Table,
+};
+use super::{Over, Resolver, Teller};
+use crate::clock;
+
+/// How often namespaces are looked for.
+const SCAN_NS: u64 = 10_000_000_000;
+/// Namespaces besides the host's whose tables are watched: each costs a socket.
+const WATCHED_MAX: usize = 256;
+/// Namespaces entered in one scan to see whether their tables hold anything; the others have their turn in the next.
+const ENTERED_MAX: usize = 256;
+/// How long the thread sleeps at most: it notices then that the run is over.
+const SLEEP: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 200_000_000,
+};
+/// News are read together that come so close to each other. It costs the first nothing: it is told at once.
+const TOGETHER: Duration = Duration::from_millis(2);
+
+/// The source of translations of this machine; there is always one, and it says what it is worth.
+pub fn discover() -> Option<Box<dyn Resolver>> {
+    Some(Box::new(Conntrack))
+}
+
+/// The kernel's connection tracking.
+#[derive(Clone, Copy, Debug)]
+struct Conntrack;
+
+impl Resolver for Conntrack {
+    fn name(&self) -> String {
+        "conntrack".to_owned()
+    }
+
+    fn run(self: Box<Self>, teller: &Teller) {
+        let mut health = Health::default();
+        while !teller.is_over() {
+            let watched = Here::find()
+                .map_err(|error| Fault::no_proc(&error))
+                .map(|(here, host)| Watch {
+                    here,
+                    host,
+                    tables: BTreeMap::new(),
+                    entered: 0,
+                    buffer: Buffer::new(),
+                    pods: Health::default(),
+                });
+            let ended = match watched {
+                Ok(mut watch) => watch.run(teller, &mut health),
+                Err(fault) => health.tell(teller, Some(&fault)),
+            };
+            if ended.is_err() || !teller.pause(Duration::from_nanos(SCAN_NS)) {
+                return;
+            }
+        }
+    }
+}
+
+/// All tables that are watched.
+struct Watch {
+    here: Here,
+    host: Space,
+    tables: BTreeMap<u32, Table>,
+    /// The last namespace entered by a scan.
+    entered: u32,
+    buffer: Buffer,
+    /// Whether namespaces besides the host's can be entered.
+    pods: Health,
+}
+
+impl Watch {
+    fn run(&mut self, teller: &Teller, health: &mut Health) -> Result<(), Over> {
+        let pods = teller.part("pods");
+        let mut scan_ns = 0;
+        loop {
+            let now_ns = clock::boot_ns();
+            if now_ns >= scan_ns {
+                scan_ns = now_ns.saturating_add(SCAN_NS);
+                let fault = self.scan_host(teller)?;
+                health.tell(teller, fault.as_ref())?;
+                let fault = if self.tables.is_empty() {
+                    None
+                } else {
+                    self.scan_others(teller)?
+                };
+                self.pods.tell_fault(&pods, fault.as_ref())?;
+            }
+            self.dumps(teller)?;
+            if self.sleep() {
+                self.news(teller)?;
+                if !teller.pause(TOGETHER) {
+                    return Err(Over);
+                }
+            }
+            if teller.is_over() {
+                return Err(Over);
+            }
+        }
+    }
+
+    /// Watches the host's table, as far as that goes.
+    fn scan_host(&mut self, teller: &Teller) -> Result<Option<Fault>, Over> {
+        if !spaces::tracks() {
+            return self.close_all(teller).map(|()| None);
+        }
+        if let Err(error) = self.here.enter(&self.host) {
+            return Ok(Some(Fault::no_entry(&error)));
+        }
+        let tells = spaces::tells_news();
+        if let Some(table) = self.tables.get(&self.host.inode)
+            && table.hears() == tells
+        {
+            return Ok((!tells).then(Fault::no_news));
+        }
+        self.close(self.host.inode, teller)?;
+        let mut table = match Table::open(self.host.inode, tells) {
+            Ok(table) => table,
+            Err(error) => return Ok(Some(Fault::refused(&error))),
+        };
+        if let Err(error) = table.dump(&mut self.buffer, teller)? {
+            return Ok(Some(Fault::refused(&error)));
+        }
+        self.tables.insert(self.host.inode, table);
+        Ok((!tells).then(Fault::no_news))
+    }
+
+    /// Watches the tables of other namespaces that hold anything, and no longer those whose processes are gone.
+    fn scan_others(&mut self, teller: &Teller) -> Result<Option<Fault>, Over> {
+        let mut spaces = match spaces::all() {
+            Ok(spaces) => spaces,
+            Err(error) => return Ok(Some(Fault::no_proc(&error))),
+        };
+        spaces.remove(&self.host.inode);
+        let over: Vec<u32> = self
+            .tables
+            .keys()
+            .filter(|inode| **inode != self.host.inode && !spaces.contains_key(inode))
+            .copied()
+            .collect();
+        for inode in over {
+            self.close(inode, teller)?;
+        }
+        let after = spaces.range(self.entered.saturating_add(1)..);
+        let turn: Vec<(u32, &std::path::PathBuf)> = after
+            .chain(spaces.range(..=self.entered))
+            .map(|(inode, path)| (*inode, path))
+            .filter(|(inode, _)| !self.tables.contains_key(inode))
+            .take(ENTERED_MAX)
+            .collect();
+        for (inode, path) in turn {
+            self.entered = inode;
+            // The last process in it has just ended.
+            let Ok(space) = Space::known(path, inode) else {
+                continue;
+            };
+            if let Err(error) = self.here.enter(&space) {
+                return Ok(Some(Fault::no_entry(&error)));
+            }
+            if !Asker::open()
+                .and_then(|mut asker| asker.count(&mut self.buffer))
+                .is_ok_and(|entries| entries > 0)
+            {
+                continue;
+            }
+            // One more for the host's.
+            if self.tables.len() > WATCHED_MAX {
+                return Ok(Some(Fault::too_many(WATCHED_MAX)));
+            }
+            let Ok(mut table) = Table::open(inode, spaces::tells_news()) else {
+                continue;
+            };
+            if table.dump(&mut self.buffer, teller)?.is_ok() {
+                self.tables.insert(inode, table);
+            }
+        }
+        Ok(None)
+    }
+
+    fn close(&mut self, inode: u32, teller: &Teller) -> Result<(), Over> {
+        self.tables
+            .remove(&inode)
+            .map_or(Ok(()), |table| table.close(teller))
+    }
+
+    fn close_all(&mut self, teller: &Teller) -> Result<(), Over> {
+        std::mem::take(&mut self.tables)
+            .into_values()
+            .try_for_each(|table| table.close(teller))
+    }
+
+    /// Dumps what is due; a table that can no longer be read is closed, and opened again by a later scan.
+    fn dumps(&mut self, teller: &Teller) -> Result<(), Over> {
+        let now_ns = clock::boot_ns();
+        let mut broken = Vec::new();
+        for (inode, table) in &mut self.tables {
+            if table.is_due(now_ns) && table.dump(&mut self.buffer, teller)?.is_err() {
+                broken.push(*inode);
+            }
+        }
+        broken.into_iter().try_for_each(|inode| self.close(inode, teller))
+    }
+
+    /// Waits for news; true when there are any.
+    fn sleep(&self) -> bool {
+        let mut waits: Vec<PollFd<'_>> = self
+            .tables
+            .values()
+            .filter_map(Table::news)
+            .map(|news| PollFd::new(news, PollFlags::IN))
+            .collect();
+        poll(&mut waits, Some(&SLEEP)).is_ok_and(|ready| ready > 0)
+    }
+
+    fn news(&mut self, teller: &Teller) -> Result<(), Over> {
+        let mut broken = Vec::new();
+        for (inode, table) in &mut self.tables {
+            if table.read(&mut self.buffer, teller)?.is_err() {
+                broken.push(*inode);
+            }
+        }
+        broken.into_iter().try_for_each(|inode| self.close(inode, teller))
+    }
+}
