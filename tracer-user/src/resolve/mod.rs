@@ -4,6 +4,8 @@
 //! here that implements [`Resolver`], and its line in `app/names.rs`.
 #![forbid(unsafe_code)]
 
+pub mod kube;
+
 use std::{
     sync::{
         Arc,
