@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -48,6 +48,18 @@ pub(super) enum Access {
     InCluster,
     /// Those of a kubeconfig: the paths that `KUBECONFIG` lists, of which the first that says something wins.
     Kubeconfig(Vec<PathBuf>),
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InCluster => f.write_str("service account"),
+            Self::Kubeconfig(paths) => {
+                let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+                write!(f, "kubeconfig {}", paths.join(", "))
+            }
+        }
+    }
 }
 
 /// What the environment says.
@@ -119,12 +131,13 @@ pub(super) fn hint(host_root: &Path) -> Option<Degraded> {
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoClient {
-    #[error("{path}: {why}")]
+    #[error("{path} {why}")]
     File { path: PathBuf, why: String },
-    #[error("{0}")]
+    #[error("what it says cannot be used: {0}")]
     Config(String),
-    #[error("the cluster is reached through the proxy {0}, which is not supported")]
-    Proxy(String),
+    /// Its address may hold a password.
+    #[error("it reaches the cluster through a proxy (proxy-url), which is not supported")]
+    Proxy,
     /// Errors of plugins may hold tokens.
     #[error("the credentials that the kubeconfig names could not be had; is its plugin installed?")]
     Credentials,
@@ -142,8 +155,7 @@ pub(super) async fn client(access: &Access) -> Result<(Client, String), NoClient
     // Follower has its own patience and its own retries.
     config.read_timeout = None;
     config.default_retry = false;
-    let server = config.cluster_url.to_string();
-    let server = server.trim_end_matches('/').to_owned();
+    let server = address(&config.cluster_url);
     let client = Client::try_from(config).map_err(|error| {
         if matches!(error, kube::Error::Auth(_)) {
             NoClient::Credentials
@@ -152,6 +164,15 @@ pub(super) async fn client(access: &Access) -> Result<(Client, String), NoClient
         }
     })?;
     Ok((client, server))
+}
+
+/// Without user and password, which an address may hold.
+fn address(url: &http::Uri) -> String {
+    let host = url.host().unwrap_or_default();
+    match url.port_u16() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
 }
 
 async fn from_files(paths: &[PathBuf]) -> Result<Config, NoClient> {
@@ -167,11 +188,11 @@ async fn from_files(paths: &[PathBuf]) -> Result<Config, NoClient> {
                     found = true;
                     continue;
                 }
-                Err(error) => chain(&error),
+                Err(error) => format!("cannot be used: {}", chain(&error)),
             },
             // As kubectl does: of several, those that are not there are passed over.
             Err(error) => {
-                missing.get_or_insert((path.clone(), error.to_string()));
+                missing.get_or_insert((path.clone(), format!("cannot be read: {error}")));
                 continue;
             }
         };
@@ -183,26 +204,24 @@ async fn from_files(paths: &[PathBuf]) -> Result<Config, NoClient> {
     if let (false, Some((path, why))) = (found, missing) {
         return Err(NoClient::File { path, why });
     }
-    if let Some(proxy) = proxy(&merged) {
-        return Err(NoClient::Proxy(proxy));
+    if has_proxy(&merged) {
+        return Err(NoClient::Proxy);
     }
     Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default())
         .await
         .map_err(|error| NoClient::Config(chain(&error)))
 }
 
-/// The proxy that the kubeconfig itself names for its current cluster.
-fn proxy(kubeconfig: &Kubeconfig) -> Option<String> {
-    let current = kubeconfig.current_context.as_ref()?;
-    let mut contexts = kubeconfig.contexts.iter();
-    let context = contexts.find(|context| context.name == *current)?;
-    let cluster = &context.context.as_ref()?.cluster;
-    let mut clusters = kubeconfig.clusters.iter();
-    let named = clusters.find(|named| named.name == *cluster)?;
-    named
-        .cluster
-        .as_ref()?
-        .proxy_url
-        .clone()
-        .filter(|url| !url.is_empty())
+/// Whether the kubeconfig itself names a proxy for its current cluster.
+fn has_proxy(kubeconfig: &Kubeconfig) -> bool {
+    let url = || {
+        let current = kubeconfig.current_context.as_ref()?;
+        let mut contexts = kubeconfig.contexts.iter();
+        let context = contexts.find(|context| context.name == *current)?;
+        let cluster = &context.context.as_ref()?.cluster;
+        let mut clusters = kubeconfig.clusters.iter();
+        let named = clusters.find(|named| named.name == *cluster)?;
+        named.cluster.as_ref()?.proxy_url.as_deref()
+    };
+    url().is_some_and(|url| !url.is_empty())
 }

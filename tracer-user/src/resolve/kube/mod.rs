@@ -28,6 +28,8 @@ use crate::signal::Degraded;
 
 /// How often the end of the run is noticed.
 const NOTICE: Duration = Duration::from_millis(100);
+/// How long the server is away before the kubeconfig is read again: certificates and addresses change.
+const RENEW: Duration = Duration::from_mins(1);
 /// After credentials that cannot be used: someone may repair the file.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -115,7 +117,7 @@ impl ApiServer {
                 Err(error) => {
                     let fault = Degraded {
                         what: "pods, services and nodes are not named by the API server".to_owned(),
-                        why: error.to_string(),
+                        why: format!("{}: {error}", self.access),
                         remedy: "name a kubeconfig that works (--kubeconfig)".to_owned(),
                     };
                     if teller.fails(fault).is_err() || !teller.pause(AGAIN) {
@@ -124,12 +126,13 @@ impl ApiServer {
                 }
             }
         };
+        let client = Rc::new(RefCell::new(client));
         let board = Rc::new(RefCell::new(Board::new(teller.clone(), server)));
         for resource in Resource::ALL {
             let node = self.node.clone();
             let selector = node.as_deref().map(follow::own_pods);
             let follower = Follower {
-                client: client.clone(),
+                client: Rc::clone(&client),
                 resource,
                 selector: selector.filter(|_| resource == Resource::Pods),
                 timing: self.timing,
@@ -138,12 +141,26 @@ impl ApiServer {
                 own_node: node.filter(|_| resource == Resource::Nodes),
                 version: None,
                 unreadable: 0,
+                why: String::new(),
             };
             // Ends with the run; it is not waited for.
             drop(tokio::task::spawn_local(follower.run()));
         }
+        let mut down = Duration::ZERO;
         while !teller.is_over() {
             tokio::time::sleep(NOTICE).await;
+            down = if board.borrow().is_down() {
+                down + NOTICE
+            } else {
+                Duration::ZERO
+            };
+            if down >= RENEW {
+                down = Duration::ZERO;
+                // What is wrong is told already; the old client may come to work again too.
+                if let Ok((renewed, _server)) = discover::client(&self.access).await {
+                    client.replace(renewed);
+                }
+            }
         }
     }
 }

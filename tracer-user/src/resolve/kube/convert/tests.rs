@@ -36,11 +36,11 @@ fn pod(object: &Value) -> PodFacts {
     pod_of(item(Resource::Pods, &object.to_string()).unwrap().fact)
 }
 
-fn workload(kind: &str, name: &str) -> Option<Workload> {
-    Some(Workload {
+fn workload(kind: &str, name: &str) -> Workload {
+    Workload {
         kind: kind.to_owned(),
         name: name.to_owned(),
-    })
+    }
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_deployments_pod_is_named_with_address_port_and_container() {
     let web = pods.iter().find(|pod| pod.name == "web-c796d44f6-jdgtf");
     let web = web.unwrap();
     assert_eq!(web.uid, "65472c8a-e055-4910-811c-e315a2840737");
-    assert_eq!(web.workload, workload("Deployment", "web"));
+    assert_eq!(web.workload, Some(workload("Deployment", "web")));
     assert_eq!(web.namespace, "default");
     assert_eq!(web.node.as_deref(), Some("controlplane"));
     assert_eq!(web.addresses, ["10.244.0.3".parse::<IpAddr>().unwrap()]);
@@ -76,7 +76,7 @@ fn a_mirror_pod_has_another_uid_than_the_kubelets_static_pod_and_its_hash_as_ann
     assert_eq!(kubelets.uid, "40fd1c883492798a973420b1590f1fa1");
     assert_eq!(mirror.config_hash.as_deref(), Some(kubelets.uid.as_str()));
     for pod in [mirror, kubelets] {
-        assert_eq!(pod.workload, workload("StaticPod", "etcd"));
+        assert_eq!(pod.workload, Some(workload("StaticPod", "etcd")));
         assert_eq!(pod.host_network, Some(true));
         assert_eq!(pod.addresses, Vec::<IpAddr>::new());
     }
@@ -131,11 +131,21 @@ fn owned(name: &str, owner: &Value, labels: &Value) -> PodFacts {
     }))
 }
 
+fn owner(api: &str, kind: &str, name: &str) -> Value {
+    json!({"apiVersion": api, "kind": kind, "name": name, "uid": "o", "controller": true})
+}
+
+fn check(table: &[(&str, Value, Value, (&str, &str))]) {
+    for (what, owner, labels, (kind, name)) in table {
+        let facts = owned("p-node-1", owner, labels);
+        assert_eq!(facts.workload, Some(workload(kind, name)), "{what}");
+    }
+}
+
 #[test]
-fn a_workload_is_claimed_only_where_owner_and_labels_prove_it() {
-    let owner = |api: &str, kind: &str, name: &str| json!({"apiVersion": api, "kind": kind, "name": name, "uid": "o", "controller": true});
+fn a_deployment_or_cron_job_is_claimed_only_where_owner_and_labels_prove_it() {
     let job = |name: &str| json!({"batch.kubernetes.io/job-name": name, "job-name": name});
-    let table = [
+    check(&[
         ("no owner", Value::Null, json!({}), ("Pod", "p-node-1")),
         (
             "a replica set whose hash the label proves",
@@ -185,6 +195,12 @@ fn a_workload_is_claimed_only_where_owner_and_labels_prove_it() {
             json!({}),
             ("Job", "backup-29919964"),
         ),
+    ]);
+}
+
+#[test]
+fn other_controllers_are_named_as_they_are_and_static_pods_without_the_node() {
+    check(&[
         (
             "a node, whose name the kubelet appends",
             owner("v1", "Node", "node-1"),
@@ -221,11 +237,7 @@ fn a_workload_is_claimed_only_where_owner_and_labels_prove_it() {
             json!({}),
             ("Pod", "p-node-1"),
         ),
-    ];
-    for (what, owner, labels, (kind, name)) in table {
-        let facts = owned("p-node-1", &owner, &labels);
-        assert_eq!(facts.workload, workload(kind, name), "{what}");
-    }
+    ]);
 }
 
 #[test]

@@ -3,10 +3,14 @@
 //! Everything is optional: servers leave out what is empty, and some write `null`. Field names are those of the API.
 #![forbid(unsafe_code)]
 
+mod net;
+
 use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
+
+pub(super) use self::net::{EndpointSlice, Node, Port, Service, SliceEndpoint, Target};
 
 /// A list, or a page of one. Items stay text, so that one that cannot be read does not spoil the others.
 #[derive(Debug, Deserialize)]
@@ -153,120 +157,4 @@ pub(super) struct ContainerStatus {
 #[serde(default)]
 pub(super) struct ContainerState {
     pub(super) running: Option<IgnoredAny>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Service {
-    pub(super) metadata: Meta,
-    pub(super) spec: ServiceSpec,
-    pub(super) status: ServiceStatus,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct ServiceSpec {
-    #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
-    #[serde(rename = "clusterIP")]
-    pub(super) cluster_ip: Option<String>,
-    #[serde(rename = "clusterIPs")]
-    pub(super) cluster_ips: Option<Vec<String>>,
-    #[serde(rename = "externalIPs")]
-    pub(super) external_ips: Option<Vec<String>>,
-    pub(super) ports: Option<Vec<Port>>,
-}
-
-/// A port of a service or of a slice.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Port {
-    pub(super) name: Option<String>,
-    pub(super) protocol: Option<String>,
-    #[serde(rename = "port")]
-    pub(super) number: Option<i64>,
-    #[serde(rename = "nodePort")]
-    pub(super) on_nodes: Option<i64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct ServiceStatus {
-    pub(super) load_balancer: Option<LoadBalancer>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct LoadBalancer {
-    pub(super) ingress: Option<Vec<Ingress>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Ingress {
-    pub(super) ip: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct EndpointSlice {
-    pub(super) metadata: Meta,
-    pub(super) address_type: Option<String>,
-    pub(super) ports: Option<Vec<Port>>,
-    pub(super) endpoints: Option<Vec<SliceEndpoint>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct SliceEndpoint {
-    pub(super) addresses: Option<Vec<String>>,
-    pub(super) conditions: Option<Conditions>,
-    pub(super) target_ref: Option<Target>,
-    pub(super) node_name: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Conditions {
-    pub(super) ready: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Target {
-    pub(super) kind: Option<String>,
-    pub(super) namespace: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) uid: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Node {
-    pub(super) metadata: Meta,
-    pub(super) spec: NodeSpec,
-    pub(super) status: NodeStatus,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct NodeSpec {
-    #[serde(rename = "podCIDR")]
-    pub(super) pod_cidr: Option<String>,
-    #[serde(rename = "podCIDRs")]
-    pub(super) pod_cidrs: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct NodeStatus {
-    pub(super) addresses: Option<Vec<NodeAddress>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct NodeAddress {
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) address: String,
 }

@@ -1,6 +1,9 @@
 //! What the user is told of this source: one line when the server is away, one per resource that alone is refused.
 #![forbid(unsafe_code)]
 
+mod words;
+
+use self::words::{Class, class, no_such_node, of_one};
 use super::{convert::Resource, wire::Trouble};
 use crate::{
     resolve::{Over, Teller},
@@ -21,13 +24,6 @@ pub(super) enum State {
     },
     /// Not.
     Fails(Trouble),
-}
-
-impl State {
-    pub(super) const FINE: Self = Self::Works {
-        unreadable: 0,
-        why: String::new(),
-    };
 }
 
 /// States of all resources, and what was told of them.
@@ -84,6 +80,11 @@ impl Board {
         self.returns
     }
 
+    /// Whether nothing works.
+    pub(super) const fn is_down(&self) -> bool {
+        matches!(self.told, Verdict::Fault(_))
+    }
+
     /// Notes the node that the cluster lacks, if so.
     pub(super) fn own_node(&mut self, missing: Option<String>) -> Result<(), Over> {
         self.missing_node = missing;
@@ -120,7 +121,13 @@ impl Board {
                 }
             }
         }
-        let is_down = matches!(all, Verdict::Fault(_));
+        let works = |row: &Row| matches!(row.state, State::Works { .. });
+        let is_down = match all {
+            Verdict::Fault(_) => true,
+            // It may be the whole server yet.
+            Verdict::Waits => !self.rows.iter().any(works),
+            Verdict::Fine => false,
+        };
         for row in &mut self.rows {
             // While the server as a whole is away, its parts say nothing more. When it goes away, one notices first:
             // it says nothing before the others have noticed too.
@@ -161,94 +168,12 @@ impl Board {
         match first {
             // A server that cannot be reached for one resource cannot for the others: they need not be waited for.
             Some(trouble) if !works && !differs && (!waits || class(trouble) == Class::Away) => {
-                Verdict::Fault(self.fault(trouble))
+                Verdict::Fault(words::of_all(&self.server, trouble))
             }
             // Once told, a fault stands until something works.
             Some(_) | None if waits && !works => self.told.clone(),
             Some(_) | None if waits && matches!(self.told, Verdict::Waits) => Verdict::Waits,
             Some(_) | None => Verdict::Fine,
         }
-    }
-
-    fn fault(&self, trouble: &Trouble) -> Degraded {
-        let server = &self.server;
-        Degraded {
-            what: "pods, services and nodes are not named by the API server".to_owned(),
-            why: format!("{server}: {trouble}"),
-            remedy: match class(trouble) {
-                Class::Forbidden => "apply docs/deploy/rbac.yaml, or name a kubeconfig that may list \
-                                     and watch them (--kubeconfig)"
-                    .to_owned(),
-                Class::Credentials => "name a kubeconfig with valid credentials (--kubeconfig)".to_owned(),
-                Class::Away => format!(
-                    "see whether the API server runs and {server} can be reached; it is asked \
-                     again until it answers"
-                ),
-                Class::Odd => "see whether this is a Kubernetes API server (--kubeconfig)".to_owned(),
-            },
-        }
-    }
-}
-
-fn of_one(resource: Resource, state: &State) -> Option<Degraded> {
-    let plural = resource.plural();
-    let trouble = match state {
-        State::Unknown | State::Works { unreadable: 0, .. } => return None,
-        State::Works { unreadable, why } => {
-            return Some(Degraded {
-                what: format!("some {plural} are not known from the API server"),
-                why: format!("{unreadable} or more could not be read; the last: {why}"),
-                remedy: "report this with the object that it is about".to_owned(),
-            });
-        }
-        State::Fails(trouble) => trouble,
-    };
-    let group = resource.group();
-    Some(Degraded {
-        what: format!("{plural} are not known from the API server, or not up to date"),
-        why: trouble.to_string(),
-        remedy: match class(trouble) {
-            Class::Forbidden => format!(
-                "allow it with a ClusterRole (docs/deploy/rbac.yaml): apiGroups [\"{group}\"], \
-                 resources [\"{plural}\"], verbs [\"list\", \"watch\"]"
-            ),
-            Class::Credentials => "name a kubeconfig with valid credentials (--kubeconfig)".to_owned(),
-            Class::Away | Class::Odd => {
-                "see the API server's log; it is asked again until it answers".to_owned()
-            }
-        },
-    })
-}
-
-fn no_such_node(node: &str) -> Degraded {
-    Degraded {
-        what: "no pods are known from the API server".to_owned(),
-        why: format!("its cluster has no node called {node}"),
-        remedy: "name this node as the cluster does (--node-name), or a kubeconfig of its cluster \
-                 (--kubeconfig)"
-            .to_owned(),
-    }
-}
-
-/// What kind of remedy a trouble needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Forbidden,
-    Credentials,
-    Away,
-    Odd,
-}
-
-const fn class(trouble: &Trouble) -> Class {
-    match trouble {
-        Trouble::Refused { code: 403, .. } => Class::Forbidden,
-        Trouble::Refused { code: 401, .. } | Trouble::Credentials => Class::Credentials,
-        Trouble::Connection(_)
-        | Trouble::Silent(_)
-        | Trouble::Refused {
-            code: 429 | 500..=599,
-            ..
-        } => Class::Away,
-        Trouble::Refused { .. } | Trouble::Gone | Trouble::TooLarge(_) | Trouble::Garbage(_) => Class::Odd,
     }
 }
