@@ -8,6 +8,8 @@ pub mod conntrack;
 
 pub mod files;
 
+pub mod kube;
+
 use std::{
     sync::{
         Arc,
