@@ -4,6 +4,9 @@
 //! here that implements [`Resolver`], and its line in `app/names.rs`.
 #![forbid(unsafe_code)]
 
+pub mod cri;
+pub mod workload;
+
 use std::{
     sync::{
         Arc,
