@@ -5,7 +5,7 @@ use std::{error::Error as _, io, path::Path, time::Duration};
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio::time::timeout;
 use tonic::{
     Code, Request, Status,
     client::Grpc,
@@ -13,9 +13,12 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use super::wire::{
-    Container, ContainerStatusResponse, Event, Everything, List, PodSandbox, SandboxStatusResponse,
-    StatusRequest, Version,
+use super::{
+    events::Events,
+    wire::{
+        Container, ContainerStatusResponse, Everything, List, PodSandbox, SandboxStatusResponse,
+        StatusRequest, Version,
+    },
 };
 
 /// A list: four times what kubelet takes, so whatever kubelet lives with can be read.
@@ -118,29 +121,9 @@ impl Client {
         self.call("ContainerStatus", path, request, STATUS_MAX).await
     }
 
-    /// Subscribes to events; they arrive as [`Events`] while the runtime runs.
+    /// Subscribes to events; they arrive while the runtime runs.
     pub(super) fn events(&self) -> Events {
-        let (sender, receiver) = mpsc::channel(1);
-        let mut grpc = self.grpc.clone().max_decoding_message_size(STATUS_MAX);
-        // Not under `patience`: grpc-go answers nothing at all before the first event.
-        let task = tokio::spawn(async move {
-            let path = PathAndQuery::from_static("/runtime.v1.RuntimeService/GetContainerEvents");
-            grpc.ready()
-                .await
-                .map_err(|error| Status::unavailable(error.to_string()))?;
-            let codec = ProstCodec::<Everything, Event>::default();
-            let mut stream = grpc
-                .server_streaming(Request::new(Everything {}), path, codec)
-                .await?
-                .into_inner();
-            while stream.message().await?.is_some() {
-                if matches!(sender.try_send(()), Err(mpsc::error::TrySendError::Closed(()))) {
-                    break;
-                }
-            }
-            Ok(())
-        });
-        Events { receiver, task }
+        Events::of(self.grpc.clone().max_decoding_message_size(STATUS_MAX))
     }
 
     async fn call<Q, A>(
@@ -172,31 +155,6 @@ impl Client {
         timeout(patience, asked)
             .await
             .unwrap_or(Err(Trouble::Silent { call, patience }))
-    }
-}
-
-/// A subscription to events. Its content is not kept: an event says that a list would be different now.
-#[derive(Debug)]
-pub(super) struct Events {
-    receiver: mpsc::Receiver<()>,
-    task: JoinHandle<Result<(), Status>>,
-}
-
-impl Events {
-    /// Whether something happened already.
-    pub(super) fn are_waiting(&self) -> bool {
-        !self.receiver.is_empty()
-    }
-
-    /// Waits for an event. `None` when there will be none any more.
-    pub(super) async fn next(&mut self) -> Option<()> {
-        self.receiver.recv().await
-    }
-}
-
-impl Drop for Events {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -239,6 +197,6 @@ fn root_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::E
     None
 }
 
-fn capped(message: &str) -> String {
+pub(super) fn capped(message: &str) -> String {
     message.chars().take(MESSAGE_MAX).collect()
 }

@@ -40,11 +40,6 @@ impl Health {
         }
     }
 
-    /// Whether it was said to work last.
-    pub(super) fn is_well(&self) -> bool {
-        self.last == Said::Works
-    }
-
     /// Says whether it works, if that is news.
     pub(super) fn set(&mut self, fault: Option<Degraded>) -> Result<(), Over> {
         let said = fault.map_or(Said::Works, Said::Fails);

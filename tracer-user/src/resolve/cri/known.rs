@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{
+    diff::{changes, newest},
     facts::{self, Network},
     wire::{Container, List, PodSandbox},
 };
@@ -227,18 +228,6 @@ impl Known {
     }
 }
 
-/// One sandbox per pod: one that runs before one that does not, then the newest.
-fn newest(sandboxes: Vec<PodFacts>) -> HashMap<String, PodFacts> {
-    let mut pods: HashMap<String, PodFacts> = HashMap::with_capacity(sandboxes.len());
-    for pod in sandboxes {
-        let rank = |pod: &PodFacts| (!pod.ended, pod.started_unix_ns, pod.sandbox_id.clone());
-        if pods.get(&pod.uid).is_none_or(|other| rank(other) < rank(&pod)) {
-            pods.insert(pod.uid.clone(), pod);
-        }
-    }
-    pods
-}
-
 fn join(pod: &mut PodFacts, network: &Network) {
     pod.addresses.clone_from(&network.addresses);
     pod.host_network = network.host_network;
@@ -246,21 +235,4 @@ fn join(pod: &mut PodFacts, network: &Network) {
         // kubelet notes each port as the node's own port: there is nothing to lead anywhere.
         pod.host_ports.clear();
     }
-}
-
-fn changes<T: Clone + PartialEq>(
-    before: &HashMap<String, T>,
-    after: &HashMap<String, T>,
-    whole: bool,
-    gone: impl Fn(String) -> Fact,
-    fact: impl Fn(T) -> Fact,
-    told: &mut Vec<Fact>,
-) {
-    // First who is gone: an address may have gone to another.
-    let missing = before.keys().filter(|key| !whole && !after.contains_key(*key));
-    told.extend(missing.cloned().map(gone));
-    let changed = after
-        .iter()
-        .filter(|(key, value)| whole || before.get(*key) != Some(*value));
-    told.extend(changed.map(|(_, value)| fact(value.clone())));
 }

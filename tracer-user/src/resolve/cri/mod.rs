@@ -4,14 +4,16 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod diff;
 mod discover;
+mod events;
 mod facts;
 mod health;
 mod known;
 mod session;
 mod wire;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, mem, time::Duration};
 
 pub use self::discover::{Discovery, Socket, discover};
 use self::{
@@ -72,6 +74,7 @@ impl Resolver for Cri {
             teller,
             health: Health::new(teller.clone()),
             gaps: Health::of_part(teller.part("entries")),
+            worked: false,
         };
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
@@ -98,20 +101,24 @@ impl Resolver for Cri {
             if matches!(trouble, Trouble::Silent { .. }) {
                 patience = (patience * 2).min(PATIENCE_MAX);
             }
+            if mem::take(&mut voice.worked) {
+                retry = RETRY;
+                // The next attempt says better what is wrong, if anything: a quick restart is not.
+                if matches!(trouble, Trouble::Lost { .. }) {
+                    if teller.pause(RETRY) {
+                        continue;
+                    }
+                    return;
+                }
+            }
             // A containerd that serves Docker alone has no CRI: nothing is wrong with it.
             let is_none = self.socket.guessed && matches!(trouble, Trouble::Unknown { call: "Version", .. });
-            let pause = if is_none {
-                RETRY_GUESSED
-            } else if voice.health.is_well() {
-                RETRY
-            } else {
-                retry
-            };
+            let pause = if is_none { RETRY_GUESSED } else { retry };
             let fault = (!is_none).then(|| fault(&name, &self.socket.shown, &trouble));
             if voice.health.set(fault).is_err() || !teller.pause(pause) {
                 return;
             }
-            retry = (pause * 2).min(RETRY_MAX);
+            retry = (retry * 2).min(RETRY_MAX);
         }
     }
 }

@@ -9,7 +9,8 @@ use tokio::{
 };
 
 use super::{
-    client::{Client, Events, Trouble},
+    client::{Client, Trouble},
+    events::Events,
     facts,
     health::{Health, gaps},
     known::{Answer, Ask, Known},
@@ -62,6 +63,8 @@ pub(super) struct Voice<'a> {
     pub(super) teller: &'a Teller,
     pub(super) health: Health,
     pub(super) gaps: Health,
+    /// This session's first answer was complete.
+    pub(super) worked: bool,
 }
 
 /// Follows the runtime until something ends it. Nothing is told while an answer is awaited: telling may block.
@@ -98,6 +101,7 @@ pub(super) async fn run(
         .await?
         {
             voice.health.set(None)?;
+            voice.worked = true;
             let (refused, silent) = known.gaps();
             voice.gaps.set(gaps(voice.name, refused, silent))?;
         }
@@ -204,10 +208,10 @@ async fn status(client: &Client, ask: Ask) -> Result<Answer, Trouble> {
 }
 
 /// Waits for an event or the time to list again.
-async fn wait(events: &mut Option<Events>, due_ns: u64, stretch: u32, teller: &Teller) -> Result<(), Over> {
+async fn wait(events: &mut Option<Events>, due_ns: u64, stretch: u32, teller: &Teller) -> Result<(), End> {
     loop {
         if teller.is_over() {
-            return Err(Over);
+            return Err(End::Over(Over));
         }
         let left = Duration::from_nanos(due_ns.saturating_sub(clock::boot_ns()));
         if left.is_zero() {
@@ -225,7 +229,9 @@ async fn wait(events: &mut Option<Events>, due_ns: u64, stretch: u32, teller: &T
             }
             // No events here, or no more: poll.
             Ok(None) => {
-                *events = None;
+                if let Some(ended) = events.take() {
+                    ended.end().await?;
+                }
                 return Ok(());
             }
             Err(_elapsed) => {}

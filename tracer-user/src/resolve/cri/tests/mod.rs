@@ -271,6 +271,21 @@ fn an_event_is_heard_at_once() {
 }
 
 #[test]
+fn events_are_subscribed_to_again_after_a_restart() {
+    let mut state = made(1);
+    "2.1.9+unknown".clone_into(&mut state.version.runtime_version);
+    let (mut fake, mut world) = running(state);
+    world.works();
+    world.until("the subscription", |_| fake.calls("GetContainerEvents") == 1);
+    fake.stop();
+    fake.with(|state| add(state, 1));
+    fake.start();
+    world.until("the new pod", |world| world.pods.contains_key("uid-1"));
+    world.until("another", |_| fake.calls("GetContainerEvents") == 2);
+    assert_eq!((fake.calls("Version"), world.gone), (2, 0));
+}
+
+#[test]
 fn a_runtime_that_refuses_events_is_polled() {
     let mut state = made(1);
     "2.1.9+unknown".clone_into(&mut state.version.runtime_version);
