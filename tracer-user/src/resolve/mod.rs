@@ -10,6 +10,9 @@ pub mod files;
 
 pub mod kube;
 
+pub mod cri;
+pub mod workload;
+
 use std::{
     sync::{
         Arc,
