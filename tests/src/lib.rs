@@ -6,11 +6,13 @@
 
 pub mod binaries;
 pub mod bpf;
+pub mod containerd;
 pub mod etcd;
 pub mod json;
 pub mod lines;
 pub mod machine;
 pub mod netns;
+pub mod orders;
 pub mod pair;
 pub mod require;
 mod rtnetlink;
