@@ -6,6 +6,7 @@
 
 pub mod binaries;
 pub mod bpf;
+pub mod cluster;
 pub mod containerd;
 pub mod etcd;
 pub mod json;

@@ -41,6 +41,14 @@ impl Netns {
         Ok(Self { handle, inode })
     }
 
+    /// The one that a process is in.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        let handle = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+        let inode = fstat(&handle)?.st_ino.to_string();
+        Ok(Self { handle, inode })
+    }
+
     /// A namespace with `address` on its loopback device, next to 127.0.0.1 and `::1`.
     pub fn with_address(address: IpAddr) -> Result<Self> {
         let netns = Self::new()?;

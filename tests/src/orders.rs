@@ -94,7 +94,7 @@ impl Orders {
         ports(&self.ask(format_args!("dial-close {address} {count}"))?)
     }
 
-    /// One of the figures of `counts`: `dialed`, `accepted`, `held`, `received`, `churned`.
+    /// One of the figures of `counts`: `dialed`, `accepted`, `held`, `received`, `churned`, `beats`, `missed`.
     pub fn count(&mut self, figure: &str) -> Result<u64> {
         let answer = self.ask("counts")?;
         let counts: BTreeMap<_, _> = answer

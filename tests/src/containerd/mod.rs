@@ -4,6 +4,7 @@
 //! The node is a network namespace: bridge and rules are in there. All processes are in the cgroup `/kcn-<pid>-<n>`, pods below
 //! its `kubepods`, and end with the test: see guard.rs.
 
+mod config;
 pub mod cri;
 mod guard;
 mod image;
@@ -11,6 +12,7 @@ mod kubelet;
 mod pod;
 mod subnet;
 
+pub(crate) use config::missing_plugin;
 pub use pod::{ContainerSpec, Pod, PodSpec};
 
 use crate::binaries;
@@ -22,9 +24,8 @@ use cri::{Cri, ImageSpec, ImageStatus};
 use guard::Guard;
 use image::output;
 use rustix::process::Pid;
-use serde_json::json;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use subnet::Subnet;
@@ -32,9 +33,6 @@ use subnet::Subnet;
 /// What containers and sandboxes are made of.
 const IMAGE: &str = "registry.k8s.io/node:1";
 const PAUSE: &str = "registry.k8s.io/pause:3.10";
-/// Where Debian has the plugins.
-const CNI: &str = "/usr/lib/cni";
-
 /// A running containerd. It and all its pods end when this value is dropped.
 #[derive(Debug)]
 pub struct Containerd {
@@ -160,55 +158,6 @@ impl Containerd {
         self.guard.directory().join(&format!("containerd/{name}"))
     }
 
-    fn configure(&self) -> Result<()> {
-        let socket = self.socket();
-        fs::create_dir_all(socket.parent().context("the socket has no directory")?)?;
-        fs::create_dir_all(self.file("cni"))?;
-        fs::write(self.file("config.toml"), self.config())?;
-        let ipam = json!({
-            "type": "host-local",
-            "ranges": [[{"subnet": format!("10.244.{}.0/24", self.subnet())}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
-            "dataDir": self.file("ipam"),
-        });
-        let bridge = json!({
-            "type": "bridge", "bridge": "cni0", "isGateway": true,
-            "hairpinMode": true, "ipMasq": false, "ipam": ipam,
-        });
-        let network = json!({"cniVersion": "1.0.0", "name": "kcn", "plugins": [bridge]});
-        fs::write(self.file("cni/10-bridge.conflist"), network.to_string())?;
-        Ok(())
-    }
-
-    fn config(&self) -> String {
-        let (root, state) = (self.file("root"), self.file("state"));
-        let (root, state) = (root.display(), state.display());
-        let (socket, conf) = (self.socket(), self.file("cni"));
-        let (socket, conf) = (socket.display(), conf.display());
-        format!(
-            r#"version = 2
-root = "{root}"
-state = "{state}"
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.overlayfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt"]
-[grpc]
-address = "{socket}"
-[ttrpc]
-address = "{socket}.ttrpc"
-[plugins."io.containerd.grpc.v1.cri"]
-# Lowering a score needs CAP_SYS_RESOURCE, which root may lack.
-restrict_oom_score_adj = true
-sandbox_image = "{PAUSE}"
-disable_tcp_service = true
-disable_apparmor = true
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "native"
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{CNI}"
-conf_dir = "{conf}"
-"#
-        )
-    }
-
     fn import(&self) -> Result<()> {
         let directory = Scratch::new()?;
         let archive = image::archive(&directory, &[IMAGE, PAUSE])?;
@@ -244,12 +193,4 @@ conf_dir = "{conf}"
         let lines: Vec<_> = lines.into_iter().rev().collect();
         format!("containerd said at last:\n{}", lines.join("\n"))
     }
-}
-
-/// A plugin that a pod's network needs and that is not installed.
-pub(crate) fn missing_plugin() -> Option<PathBuf> {
-    ["bridge", "host-local", "loopback"]
-        .iter()
-        .map(|plugin| Path::new(CNI).join(plugin))
-        .find(|plugin| !plugin.is_file())
 }

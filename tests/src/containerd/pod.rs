@@ -130,14 +130,13 @@ impl Pod {
         Ok(())
     }
 
-    /// Makes and starts a new container in the place of one that was stopped, as a kubelet restarts it.
-    pub fn restart(&mut self, containerd: &Containerd) -> Result<()> {
+    /// Makes a new container in the place of one that was stopped, as a kubelet does; [`Self::start`] starts it.
+    pub fn renew(&mut self, containerd: &Containerd) -> Result<()> {
         self.attempt += 1;
         if self.spec.container.standin {
             fs::remove_file(self.directory.join("orders"))?;
         }
-        self.create_container(containerd, &containerd.cri()?)?;
-        self.start(containerd)
+        self.create_container(containerd, &containerd.cri()?)
     }
 
     /// Ends it and has it forgotten: its address is free for the next.
