@@ -7,12 +7,15 @@
 pub mod apiserver;
 pub mod binaries;
 pub mod bpf;
+pub mod cluster;
+pub mod containerd;
 pub mod etcd;
 pub mod http;
 pub mod json;
 pub mod lines;
 pub mod machine;
 pub mod netns;
+pub mod orders;
 pub mod pair;
 pub mod require;
 mod rtnetlink;

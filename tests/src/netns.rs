@@ -3,14 +3,18 @@
 //! A namespace is held by a file descriptor and has no name in the file system, so nothing is left behind even by
 //! a test that is killed. To look inside one by hand: `nsenter --net=/proc/PID/fd/N`, as [`Netns::path`] gives it.
 
+use crate::binaries;
 use crate::rtnetlink::Rtnetlink;
-use anyhow::{Context, Result, anyhow};
+use crate::standin::spawn;
+use anyhow::{Context, Result, anyhow, bail};
 use rustix::fs::fstat;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// Where the calling thread's own namespace is, which need not be that of the process.
 const OWN: &str = "/proc/thread-self/ns/net";
@@ -33,6 +37,14 @@ impl Netns {
         })
         .join()
         .map_err(|_panic| anyhow!("the thread that makes a network namespace panicked"))??;
+        let inode = fstat(&handle)?.st_ino.to_string();
+        Ok(Self { handle, inode })
+    }
+
+    /// The one that a process is in.
+    pub fn of_process(pid: u32) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        let handle = File::open(&path).with_context(|| format!("cannot open {path}"))?;
         let inode = fstat(&handle)?.st_ino.to_string();
         Ok(Self { handle, inode })
     }
@@ -104,6 +116,28 @@ impl Netns {
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/net/{name}");
         self.inside(|| fs::write(&path, value).with_context(|| format!("cannot write {value} to {path}")))?
+    }
+
+    /// Sets packet filter rules, as `iptables-restore` reads them.
+    pub fn translate(&self, rules: &str) -> Result<()> {
+        let program = binaries::find("iptables-restore").context("iptables-restore is not installed")?;
+        let mut command = Command::new(program);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut restore = spawn(&mut command, self)?;
+        // Its input ends here, where the pipe is dropped.
+        let written = restore
+            .stdin
+            .take()
+            .context("no stdin")?
+            .write_all(rules.as_bytes());
+        let output = restore.wait_with_output()?;
+        if !output.status.success() {
+            bail!(
+                "iptables-restore failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        Ok(written?)
     }
 }
 

@@ -23,6 +23,10 @@ pub enum Need {
     Veth,
     /// Two processors.
     TwoProcessors,
+    /// containerd, what it needs to run pods on a bridge, and a way to end all of a cgroup.
+    Containerd,
+    /// Translation of addresses in a network namespace: iptables and the kernel's part of it.
+    Nat,
 }
 
 /// Number of `CAP_BPF` and of `CAP_SYS_ADMIN`, linux/capability.h; either will do.
@@ -89,6 +93,10 @@ pub fn lacking(need: Need) -> Option<String> {
         Need::Veth => make_veth()
             .err()
             .map(|error| format!("needs virtual Ethernet devices: {error:#}")),
+        Need::Containerd => lacking_containerd(),
+        Need::Nat => translate()
+            .err()
+            .map(|error| format!("needs iptables with address translation: {error:#}")),
         Need::TwoProcessors => {
             let processors = std::thread::available_parallelism().map_or(1, usize::from);
             (processors < 2).then(|| "needs two processors".to_owned())
@@ -98,6 +106,28 @@ pub fn lacking(need: Need) -> Option<String> {
 
 fn make_veth() -> Result<()> {
     Netns::new()?.connect("probe0", &Netns::new()?, "probe1")
+}
+
+fn lacking_containerd() -> Option<String> {
+    let programs = ["containerd", "ctr", "runc", "busybox", "sha256sum", "tar"];
+    if let Some(missing) = programs.into_iter().find(|name| binaries::find(name).is_none()) {
+        return Some(format!("needs {missing}, which is not installed"));
+    }
+    if let Some(plugin) = crate::containerd::missing_plugin() {
+        return Some(format!("needs {}, which is not installed", plugin.display()));
+    }
+    let Some(root) = crate::scratch::cgroup_root() else {
+        return Some("needs a unified cgroup hierarchy".to_owned());
+    };
+    // The root has no such file; any cgroup below it shows whether this kernel makes them.
+    let cgroup = crate::scratch::Cgroup::new("kill").ok()?;
+    let kill = cgroup.path().join("cgroup.kill");
+    (!kill.exists()).then(|| format!("needs cgroup.kill below {}: Linux 5.14 or later", root.display()))
+}
+
+fn translate() -> Result<()> {
+    let rules = "*nat\n-A OUTPUT -p tcp -m statistic --mode random --probability 0.5 -j DNAT --to-destination 10.0.0.1:1\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n";
+    Netns::new()?.translate(rules)
 }
 
 fn lacking_bpf() -> Option<String> {

@@ -1,7 +1,8 @@
 //! Directories that go away with their test, and that the next run removes when a test was killed.
 //!
-//! Temporary directories and cgroups are named `kcn-<pid>-<n>`. Network namespaces need no such care: see netns.rs.
+//! Temporary directories and cgroups are named `kcn-<pid>-<n>`; what runs in such a cgroup belongs to it. Network namespaces need no such care: see netns.rs.
 
+use crate::wait::{patience, until_true};
 use anyhow::{Context, Result};
 use std::fs;
 use std::io;
@@ -30,6 +31,12 @@ impl Scratch {
         &self.0
     }
 
+    /// Its name, which nothing else of these tests has.
+    pub fn name(&self) -> Result<&str> {
+        let name = self.0.file_name().and_then(|name| name.to_str());
+        name.context("a temporary directory has no name")
+    }
+
     /// The path of an entry of it, which need not exist.
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
@@ -54,8 +61,13 @@ impl Cgroup {
     /// Makes `below` (such as `kubepods/burstable/pod1234/abcd`) under a directory of a name nobody else has.
     pub fn new(below: &str) -> Result<Self> {
         SWEPT.call_once(sweep);
+        Self::within(&fresh_name(), below)
+    }
+
+    /// Makes `below` under the directory `name`, which others may be under too.
+    pub fn within(name: &str, below: &str) -> Result<Self> {
         let root = cgroup_root().context("this machine has no unified cgroup hierarchy mounted")?;
-        let top = root.join(fresh_name());
+        let top = root.join(name);
         let leaf = top.join(below);
         fs::create_dir_all(&leaf).with_context(|| format!("cannot create cgroup {}", leaf.display()))?;
         Ok(Self { top, leaf })
@@ -98,13 +110,48 @@ fn fresh_name() -> String {
     )
 }
 
-/// Removes what tests that were killed have left.
+/// Every cgroup hierarchy of the machine: the unified one, and on a hybrid machine the old ones beside it.
+fn hierarchies() -> Vec<PathBuf> {
+    let mount = PathBuf::from("/sys/fs/cgroup");
+    let beside = fs::read_dir(&mount)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let beside: Vec<_> = beside.filter(|path| path.join("cgroup.procs").exists()).collect();
+    if cgroup_root().as_ref() == Some(&mount) {
+        vec![mount]
+    } else {
+        beside
+    }
+}
+
+/// Ends all that runs in the cgroup `name`, however deep, and removes it from every hierarchy.
+pub fn end_cgroups(name: &str) -> Result<()> {
+    let Some(top) = cgroup_root().map(|root| root.join(name)) else {
+        return Ok(());
+    };
+    // The kernel kills all of them at once, so none can start another; since Linux 5.14.
+    if top.join("cgroup.kill").exists() {
+        fs::write(top.join("cgroup.kill"), "1").context("cannot kill a cgroup")?;
+    }
+    until_true("cgroups can be removed", patience(), || {
+        let all = hierarchies().into_iter().map(|root| root.join(name));
+        Ok(all.filter(|top| top.exists()).fold(true, |removed, top| {
+            let gone = remove_cgroups(&top);
+            removed && gone.is_ok()
+        }))
+    })
+}
+
+/// Ends and removes what tests that were killed have left.
 pub fn sweep() {
+    for path in hierarchies().iter().flat_map(|root| left_over(root)) {
+        // What still cannot be removed is tried again by the next run.
+        drop(path.file_name().and_then(|name| name.to_str()).map(end_cgroups));
+    }
     for path in left_over(&std::env::temp_dir()) {
         drop(fs::remove_dir_all(path));
-    }
-    for path in cgroup_root().iter().flat_map(|root| left_over(root)) {
-        drop(remove_cgroups(&path));
     }
 }
 

@@ -3,26 +3,21 @@
 //! The commands are listed in bin/standin/control.rs.
 
 use crate::binaries::{self, Setting};
-use crate::lines::Lines;
 use crate::netns::Netns;
+use crate::orders::Orders;
 use crate::scratch::{Cgroup, Scratch};
-use crate::wait::{patience, until_true};
-use anyhow::{Context, Result, anyhow, bail};
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::io::Write;
+use anyhow::{Context, Result, bail};
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A running stand-in. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct Standin {
-    name: String,
     child: Child,
-    orders: ChildStdin,
-    answers: Lines<ChildStdout>,
+    orders: Orders,
     program: Program,
 }
 
@@ -51,23 +46,15 @@ impl Standin {
             .stdout(Stdio::piped());
         let mut child =
             spawn(&mut command, netns).with_context(|| format!("cannot start a stand-in {name}"))?;
-        let orders = child.stdin.take().context("the stand-in has no stdin")?;
-        let answers = Lines::new(child.stdout.take().context("the stand-in has no stdout")?);
+        let orders = Orders::to_child(name, &mut child)?;
         let mut standin = Self {
-            name: (*name).to_owned(),
             child,
             orders,
-            answers,
             program,
         };
         // The first answer proves that it is itself by now, and no longer a fork of this process or the launcher.
         standin.ask("counts")?;
         Ok(standin)
-    }
-
-    /// What it is called.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// Its process id.
@@ -78,68 +65,6 @@ impl Standin {
     /// The file it runs from.
     pub fn executable(&self) -> &Path {
         self.program.path()
-    }
-
-    /// Gives it one command and returns what it answers.
-    pub fn ask(&mut self, command: impl Display) -> Result<String> {
-        self.tell(&command)?;
-        self.answer()
-            .with_context(|| format!("{} was told: {command}", self.name))
-    }
-
-    /// Gives it one command without waiting for the answer, which [`Self::answer`] gets.
-    pub fn tell(&mut self, command: impl Display) -> Result<()> {
-        writeln!(self.orders, "{command}")
-            .with_context(|| format!("{} does not listen to: {command}", self.name))
-    }
-
-    /// Waits for the answer to the oldest command that has none.
-    pub fn answer(&mut self) -> Result<String> {
-        let line = self.answers.next(patience())?;
-        match line.split_once(' ').unwrap_or((&line, "")) {
-            ("ok", answer) => Ok(answer.to_owned()),
-            (_, reason) => bail!("{reason}"),
-        }
-    }
-
-    /// Listens on `address`, accepting and holding; gives the port.
-    pub fn listen(&mut self, address: &str) -> Result<u16> {
-        Ok(self.ask(format_args!("listen {address}"))?.parse()?)
-    }
-
-    /// Opens and holds connections; gives their local ports.
-    pub fn dial(&mut self, address: &str, count: usize) -> Result<Vec<u16>> {
-        ports(&self.ask(format_args!("dial {address} {count}"))?)
-    }
-
-    /// Opens and closes connections one after another; gives their local ports.
-    pub fn dial_close(&mut self, address: &str, count: usize) -> Result<Vec<u16>> {
-        ports(&self.ask(format_args!("dial-close {address} {count}"))?)
-    }
-
-    /// One of the figures of `counts`: `dialed`, `accepted`, `held`, `received`, `churned`.
-    pub fn count(&mut self, figure: &str) -> Result<u64> {
-        let answer = self.ask("counts")?;
-        let counts: BTreeMap<_, _> = answer
-            .split(' ')
-            .filter_map(|word| word.split_once('='))
-            .collect();
-        let count = counts
-            .get(figure)
-            .ok_or_else(|| anyhow!("{figure} is not among {answer}"))?;
-        Ok(count.parse()?)
-    }
-
-    /// Waits until a figure of `counts` has reached `value`.
-    pub fn wait_count(&mut self, figure: &str, value: u64) -> Result<()> {
-        let what = format!("{} has {figure}={value}", self.name);
-        until_true(&what, patience(), || Ok(self.count(figure)? >= value))
-    }
-
-    /// Waits until a figure of `counts` is down to `value`.
-    pub fn wait_count_down(&mut self, figure: &str, value: u64) -> Result<()> {
-        let what = format!("{} is down to {figure}={value}", self.name);
-        until_true(&what, patience(), || Ok(self.count(figure)? <= value))
     }
 
     /// Ends it, and returns once the kernel has closed its sockets.
@@ -158,6 +83,20 @@ impl Drop for Standin {
     fn drop(&mut self) {
         // Where it cannot be killed it has ended already.
         drop(self.end());
+    }
+}
+
+impl Deref for Standin {
+    type Target = Orders;
+
+    fn deref(&self) -> &Orders {
+        &self.orders
+    }
+}
+
+impl DerefMut for Standin {
+    fn deref_mut(&mut self) -> &mut Orders {
+        &mut self.orders
     }
 }
 
@@ -217,8 +156,4 @@ pub fn spawn(command: &mut Command, netns: &Netns) -> Result<Child> {
             Err(error) => Err(error).context(format!("cannot run {}", command.get_program().display())),
         }
     })
-}
-
-fn ports(answer: &str) -> Result<Vec<u16>> {
-    answer.split_whitespace().map(|port| Ok(port.parse()?)).collect()
 }

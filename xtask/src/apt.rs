@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::cmd;
 use crate::cmd::{say, to_stderr};
 
-/// Installs while nothing may start (etcd-server starts an etcd on the machine's own port 2379) and puts the
+/// Installs while nothing may start (etcd-server starts an etcd on the machine's own port 2379, containerd a containerd) and puts the
 /// administrator's policy back, also after Ctrl-C; what a killed set-up left behind is put back first.
 const INSTALL: &str = r#"
 set -eu
@@ -24,11 +24,16 @@ trap 'exit 143' TERM HUP
 printf '#!/bin/sh\n# set by kcn-trace while it installs packages\nexit 101\n' > "$policy"
 chmod 755 "$policy"
 apt-get --quiet -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install --yes --no-install-recommends "$@"
-# Nor may it start at the next boot: the tests start their own.
-case " $* " in *" etcd-server "*)
-    update-rc.d etcd disable || systemctl disable etcd.service ||
-        echo "etcd could not be kept from starting at boot" >&2 ;;
-esac
+# Nor may they start at the next boot: the tests start their own.
+for installed in "$@"; do
+    case "$installed" in
+        etcd-server) service=etcd ;;
+        containerd) service=containerd ;;
+        *) continue ;;
+    esac
+    update-rc.d "$service" disable || systemctl disable "$service.service" ||
+        echo "$service could not be kept from starting at boot" >&2
+done
 "#;
 
 /// The machine's packages. Lists are refreshed once, and only when something is missing.

@@ -54,7 +54,21 @@ const TOOLS: &[Tool] = &[
     tool(
         "busybox",
         "busybox-static",
-        "user space of the virtual machines",
+        "user space of the virtual machines and of pods",
+        &[Test],
+    ),
+    tool("containerd", "containerd", "runs real pods", &[Test]),
+    tool("runc", "runc", "runs the containers of pods", &[Test]),
+    tool(
+        "/usr/lib/cni/bridge",
+        "containernetworking-plugins",
+        "gives pods addresses",
+        &[Test],
+    ),
+    tool(
+        "iptables-restore",
+        "iptables",
+        "translates addresses of services, as kube-proxy does",
         &[Test],
     ),
     tool(

@@ -1,5 +1,6 @@
 //! The commands of a stand-in: what can be said, and what is answered.
 
+use crate::beat::Beat;
 use crate::churn::Churn;
 use crate::dial::Dialed;
 use crate::listen::{Listening, Manner};
@@ -19,6 +20,7 @@ pub(crate) struct Control {
     listening: Listening,
     dialed: Dialed,
     churn: Option<Churn>,
+    beats: Vec<Beat>,
 }
 
 /// The answer to a command.
@@ -113,6 +115,13 @@ impl Control {
                 let churn = self.churn.take().ok_or_else(|| invalid("there is no churn"))?;
                 churn.stop().map(|count| count.to_string())
             }
+            // beat ADDR MS: opens a connection, sends a line and closes, every MS milliseconds from now on.
+            "beat" => {
+                let address = words.need("ADDR")?;
+                let every = Duration::from_millis(words.need("MS")?);
+                self.beats.push(Beat::start(address, every));
+                Ok(String::new())
+            }
             // cpu N: runs on that processor only from now on, threads started later included.
             "cpu" => pin(words.need("N")?),
             // call NAME: takes another name, as any process may.
@@ -141,7 +150,12 @@ impl Control {
         let churned = self.churn.as_ref().map_or(0, Churn::count);
         let dialed = self.dialed.count();
         let (accepted, held, received) = self.listening.counts();
-        format!("dialed={dialed} accepted={accepted} held={held} received={received} churned={churned}")
+        let (beats, missed) = self.beats.iter().fold((0, 0), |(beats, missed), beat| {
+            (beats + beat.count(), missed + beat.missed())
+        });
+        format!(
+            "dialed={dialed} accepted={accepted} held={held} received={received} churned={churned} beats={beats} missed={missed}"
+        )
     }
 }
 
