@@ -7,13 +7,13 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::process::Command;
 use tests::binaries;
-use tests::json::{self, Edge, destination, name, number, pid, source, text};
+use tests::json::{self, Edge, destination, name, number, pid, port, source, text};
 use tests::needs;
 use tests::netns::Netns;
 use tests::require::Need;
 use tests::standin::Standin;
 use tests::tracer::{self, Tracer};
-use tests::wait::seconds;
+use tests::wait::{patience, seconds, until_true};
 
 const OPENED: &str = "connection.opened";
 const CLOSED: &str = "connection.closed";
@@ -54,7 +54,7 @@ impl Node {
             host,
         };
         let (service, server) = (node.service(), format!("10.{number}.2.2"));
-        for (from, to) in [("80", "8080"), ("90", "9090"), ("99", "9999")] {
+        for (from, to) in [("70", "7070"), ("80", "8080"), ("90", "9090"), ("99", "9999")] {
             node.iptables(&format!(
                 "-A PREROUTING -d {service}/32 -p tcp --dport {from} -j DNAT --to-destination {server}:{to}"
             ))?;
@@ -140,21 +140,33 @@ fn translated_connections_are_joined_as_they_come() {
         return;
     }
     let mut node = Node::start(72).unwrap();
-    for port in [8080, 9090] {
+    for port in [7070, 8080, 9090] {
         node.server.listen(&format!("0.0.0.0:{port}")).unwrap();
     }
     let service = node.service();
     // A table that holds nothing is not watched: with this one it is from the start.
-    node.client.dial(&format!("{service}:80"), 1).unwrap();
+    node.client.dial(&format!("{service}:70"), 1).unwrap();
     let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
     let (caller, answerer) = (u64::from(node.client.pid()), u64::from(node.server.pid()));
     let both = |record: &Value| pid(source(record)) == caller && pid(destination(record)) == answerer;
     let own = |records: &[Value], kind: &str| -> Vec<Value> {
-        let of_caller =
+        let of_either =
             |record: &&Value| pid(source(record)) == caller || pid(destination(record)) == answerer;
         let all = records.iter().filter(|record| json::kind(record) == kind);
-        all.filter(of_caller).cloned().collect()
+        all.filter(of_either)
+            .filter(|record| ![70, 7070].contains(&port(destination(record))))
+            .cloned()
+            .collect()
     };
+    // Until the first is told with both its ends, the table may not be watched yet.
+    until_true("a joined connection", patience(), || {
+        node.client.dial_close(&format!("{service}:70"), 1)?;
+        let records = tracer.records()?;
+        Ok(records
+            .iter()
+            .any(|record| json::kind(record) == CLOSED && both(record)))
+    })
+    .unwrap();
     for (from, count) in [(80, 20), (90, 20)] {
         node.client
             .dial_close(&format!("{service}:{from}"), count)

@@ -100,13 +100,13 @@ impl Watch {
             if now_ns >= scan_ns {
                 scan_ns = now_ns.saturating_add(SCAN_NS);
                 let fault = self.scan_host(teller)?;
-                health.tell(teller, fault.as_ref())?;
-                let fault = if self.tables.is_empty() {
+                let pods_fault = if self.tables.is_empty() {
                     None
                 } else {
                     self.scan_others(teller)?
                 };
-                self.pods.tell_fault(&pods, fault.as_ref())?;
+                health.tell(teller, fault.as_ref())?;
+                self.pods.tell_fault(&pods, pods_fault.as_ref())?;
             }
             self.dumps(teller)?;
             if self.sleep() {
