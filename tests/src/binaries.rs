@@ -52,15 +52,6 @@ fn beside(name: &str, variable: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The stand-in API server, built next to this program; none where there is none.
-pub fn apiserver() -> Result<Option<PathBuf>> {
-    if let Some(path) = std::env::var_os("KCN_APISERVER_BIN") {
-        return Ok(Some(path.into()));
-    }
-    let path = profile_directory()?.join("apiserver");
-    Ok(path.exists().then_some(path))
-}
-
 /// A program of this name in the places where Debian has them, which a test's PATH may lack.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

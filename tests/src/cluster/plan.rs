@@ -85,11 +85,10 @@ impl Role {
             mounts: Vec::new(),
             environment: Vec::new(),
         };
-        let apiserver = binaries::apiserver()?.filter(|_| self.key == "kube-apiserver");
         if self.key == "etcd" {
             spec.program = binaries::find("etcd").context("etcd is not installed")?;
-        } else if let Some(apiserver) = apiserver {
-            spec.program = apiserver;
+        } else if self.key == "kube-apiserver" {
+            spec.program = binaries::apiserver()?;
             spec.mounts.push((objects.to_owned(), OBJECTS.to_owned()));
             let words = [
                 "--listen",

@@ -3,7 +3,7 @@
 use super::roles::ROLES;
 use super::services::{API, WEB, WEB_NODE_PORT};
 use super::{APISERVER, CLIENT_TO_WEB, Cluster};
-use crate::scenario::{APISERVER_TO_ETCD, NODE};
+use crate::scenario::NODE;
 use crate::wait::{patience, until_true};
 use anyhow::{Context, Result};
 
@@ -35,23 +35,13 @@ impl Cluster {
         self.orders("client")?.ask(order).map(drop)
     }
 
-    /// Opens the connections from and to the API server.
+    /// Opens the connections to the API server, which holds its own to etcd.
     pub fn connect_apiserver(&mut self) -> Result<()> {
-        let plays = self.pod("kube-apiserver")?.spec.container.standin;
-        if plays {
-            let etcd = usize::try_from(APISERVER_TO_ETCD)?;
-            self.orders("kube-apiserver")?.dial("127.0.0.1:2379", etcd)?;
-        }
         for client in APISERVER_CLIENTS {
             self.orders(client)?.dial(APISERVER, 1)?;
         }
         self.kubelet.dial(APISERVER, 1)?;
-        self.orders("coredns")?.dial(&API.to_string(), 1)?;
-        if plays {
-            let expected = u64::try_from(APISERVER_CLIENTS.len())? + 2;
-            self.orders("kube-apiserver")?.wait_count("accepted", expected)?;
-        }
-        Ok(())
+        self.orders("coredns")?.dial(&API.to_string(), 1).map(drop)
     }
 
     /// Ends the API server's container at once, and with it all its connections.

@@ -9,7 +9,7 @@ use std::{
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::{AppError, Exit, Styles, feed::Feed, rules, show::Show};
+use super::{AppError, Exit, Styles, feed::Feed, names::Sources, rules, show::Show};
 use crate::{
     cli::{Btf, Capture, Probe, SnapshotMode, View},
     clock,
@@ -19,7 +19,7 @@ use crate::{
     },
     pipeline::{CONNECTIONS_MAX, Pipeline},
     record::{Limits, Recorder},
-    source::live::{Live, Pumped},
+    source::live::{Live, Pumped, Setup},
 };
 
 /// Shows `view` of what happens now.
@@ -96,10 +96,21 @@ fn trace(
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(AppError::Signals)?;
     }
+    // First of all, so that names are there when the first connection is.
+    let sources = Sources::start(&capture.names, &rules);
     let opened = loader::open(&options(capture))?;
     let recorder = file.map(|path| Recorder::create(path, limits)).transpose()?;
     let mut feed = Feed::new(Pipeline::new(&rules, CONNECTIONS_MAX), show, recorder);
-    let mut live = Live::start(opened, rules, capture.interval, stop, &mut |signal| {
+    let setup = Setup {
+        rules,
+        interval: capture.interval,
+        stop,
+        resolvers: sources.resolvers,
+        told: sources.told,
+        missing: sources.missing,
+        node: sources.node,
+    };
+    let mut live = Live::start(opened, setup, &mut |signal| {
         feed.take(signal);
     })?;
     feed.check()?;

@@ -3,6 +3,7 @@
 mod doctor;
 mod feed;
 mod live;
+mod names;
 mod replay;
 mod show;
 

@@ -207,6 +207,22 @@ impl Resolvers {
         self.pending.is_empty()
     }
 
+    /// Waits until a source tells something, and passes it on; false when none did in time, or none is left.
+    pub fn wait(&mut self, patience: Duration, each: impl FnOnce(Told)) -> bool {
+        let Ok(told) = self.channel.recv_timeout(patience) else {
+            return false;
+        };
+        self.heard(&told);
+        each(told);
+        true
+    }
+
+    fn heard(&mut self, told: &Told) {
+        if let Told::Source(state) = told {
+            self.pending.retain(|source| *source != state.source);
+        }
+    }
+
     /// Passes on what was told, at most `max` things; returns how many there were.
     pub fn drain(&mut self, max: usize, mut each: impl FnMut(&Told)) -> usize {
         let mut count = 0;
@@ -214,9 +230,7 @@ impl Resolvers {
             match self.channel.try_recv() {
                 Ok(told) => {
                     count += 1;
-                    if let Told::Source(state) = &told {
-                        self.pending.retain(|source| *source != state.source);
-                    }
+                    self.heard(&told);
                     each(&told);
                 }
                 Err(TryRecvError::Empty) => break,

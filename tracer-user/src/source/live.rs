@@ -26,6 +26,7 @@ use crate::{
     },
     clock,
     loader::{LoadError, Opened},
+    resolve::{Resolvers, Told},
     signal::{Degraded, Signal},
 };
 
@@ -46,10 +47,34 @@ pub enum Pumped {
     Stopped,
 }
 
-/// The kernel and /proc as a source of signals.
+/// Things told by sources of names that are passed on between two looks at the ring: a flood of them must not keep us from
+/// it. They take about a microsecond each.
+const TOLD_MAX: usize = 4096;
+
+/// What a live run is made of besides the programs.
+#[derive(Debug)]
+pub struct Setup {
+    /// Rules for components.
+    pub rules: Arc<Rules>,
+    /// Between two snapshots.
+    pub interval: Duration,
+    /// Set when somebody asks to stop.
+    pub stop: Arc<AtomicBool>,
+    /// Sources of names that run.
+    pub resolvers: Resolvers,
+    /// What they have told already.
+    pub told: Vec<Told>,
+    /// Sources of names that there should be and are not.
+    pub missing: Vec<Degraded>,
+    /// Name of this node in its cluster, if it is known.
+    pub node: Option<String>,
+}
+
+/// The kernel, /proc and sources of names as a source of signals.
 pub struct Live {
     opened: Opened,
     proc: Asker,
+    resolvers: Resolvers,
     stop: Arc<AtomicBool>,
     interval_ns: u64,
     next_snapshot_ns: u64,
@@ -63,30 +88,29 @@ impl Live {
     ///
     /// # Errors
     /// When the first snapshot or the counters cannot be read.
-    pub fn start(
-        mut opened: Opened,
-        rules: Arc<Rules>,
-        interval: Duration,
-        stop: Arc<AtomicBool>,
-        sink: &mut Sink<'_>,
-    ) -> Result<Self, LoadError> {
+    pub fn start(mut opened: Opened, setup: Setup, sink: &mut Sink<'_>) -> Result<Self, LoadError> {
         // Pid 1's view first: inside a container, with the host's pids, it is the host's.
         let users = Users::read(&[Path::new("/proc/1/root/etc/passwd"), Path::new("/etc/passwd")]);
         let procfs = Procfs::new("/proc".into()).with_users(users);
         opened.session.netns_names = procfs.named_netns(Path::new("/run/netns"));
+        opened.session.node = setup.node;
         let mut live = Self {
             opened,
-            proc: Asker::new(procfs, rules),
-            stop,
-            interval_ns: u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX),
+            proc: Asker::new(procfs, setup.rules),
+            resolvers: setup.resolvers,
+            stop: setup.stop,
+            interval_ns: u64::try_from(setup.interval.as_nanos()).unwrap_or(u64::MAX),
             next_snapshot_ns: 0,
             wait: BUSY,
             rows: Vec::new(),
             remembered: Vec::new(),
         };
         sink(&Signal::Start(&live.opened.session));
-        for degraded in &live.opened.degraded {
+        for degraded in live.opened.degraded.iter().chain(&setup.missing) {
             sink(&Signal::Degraded(degraded));
+        }
+        for told in &setup.told {
+            sink(&told.signal());
         }
         tell_cgroups(sink);
         live.snapshot(sink)?;
@@ -109,6 +133,7 @@ impl Live {
             .wait
             .min(Duration::from_nanos(deadline_ns.saturating_sub(now_ns)));
         self.sleep(wait)?;
+        self.names(sink);
         let count = self.drain(sink);
         self.wait = if count > 0 {
             BUSY
@@ -135,6 +160,7 @@ impl Live {
     /// # Errors
     /// When the kernel no longer lets itself be read.
     pub fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
+        self.names(sink);
         self.snapshot(sink)?;
         self.counters(sink)?;
         sink(&Signal::Tick {
@@ -187,6 +213,11 @@ impl Live {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(LoadError::Wait(error.into())),
         }
+    }
+
+    /// Passes on what sources of names have told.
+    fn names(&mut self, sink: &mut Sink<'_>) {
+        self.resolvers.drain(TOLD_MAX, |told| sink(&told.signal()));
     }
 
     fn drain(&mut self, sink: &mut Sink<'_>) -> u64 {

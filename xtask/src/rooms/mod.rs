@@ -60,7 +60,7 @@ const EDGES: &[(&str, &str)] = &[
     ),
     ("loader", "signal clock"),
     ("record", "signal clock"),
-    ("source", "signal clock loader attribute hash"),
+    ("source", "signal clock loader attribute resolve hash"),
     ("verify", "event signal attribute graph report"),
     ("output", "event signal attribute graph report verify"),
     ("cli", "event output verify report"),

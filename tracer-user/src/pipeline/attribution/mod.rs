@@ -109,8 +109,18 @@ impl Attribution {
         }
         // Nobody was seen to take it, or it has no socket: a failed connect, or one in the making. Who listens there is
         // who is meant.
-        let netns = netns_of(connection);
-        match tracker.serving(netns, address) {
+        let netns = connection
+            .destination
+            .map_or_else(|| netns_of(connection), |end| end.netns);
+        // A socket that listens on every address takes only what is dialled to this machine, where the kernel makes the
+        // source address the same.
+        let is_local = connection.destination.is_some()
+            || address.ip().is_loopback()
+            || address.ip() == connection.source_addr.ip();
+        let listener = tracker
+            .serving(netns, address)
+            .filter(|listener| is_local || !listener.local.ip().is_unspecified());
+        match listener {
             Some(listener) => self.end(&listener.end, address, serves, true),
             None => match &connection.destination {
                 Some(end) => self.end(end, address, serves, false),

@@ -141,7 +141,9 @@ impl World {
             | Fact::Node(_)
             | Fact::NodeGone(_)
             | Fact::StaticPod(_)
-            | Fact::StaticPodGone(..)) => panic!("a runtime does not tell {other:?}"),
+            | Fact::StaticPodGone(..)
+            | Fact::ApiServer(_)
+            | Fact::ApiServerGone(_)) => panic!("a runtime does not tell {other:?}"),
         }
     }
 }

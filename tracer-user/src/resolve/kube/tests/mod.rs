@@ -89,7 +89,9 @@ fn brief(told: &[Told]) -> Vec<String> {
                     Fact::Container(_)
                     | Fact::ContainerGone(_)
                     | Fact::StaticPod(_)
-                    | Fact::StaticPodGone(..) => panic!("not the API server's to tell"),
+                    | Fact::StaticPodGone(..)
+                    | Fact::ApiServer(_)
+                    | Fact::ApiServerGone(_) => panic!("not the API server's to tell"),
                 }
             }
             Told::Source(state) => match &state.fault {
