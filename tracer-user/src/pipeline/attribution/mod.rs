@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod local;
+mod people;
 mod remote;
 mod subject;
 
@@ -11,7 +12,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use crate::{
     attribute::{
         Claim, Quality, Who,
-        cgroup::CgroupTable,
+        cgroup::{CgroupPlace, CgroupTable},
         names::Groups,
         place::{Place, Via},
         process::ProcessTable,
@@ -28,6 +29,7 @@ use crate::{
     track::{Connection, End, Listener, OwnerBy, Tracker},
 };
 use local::Around;
+use people::{People, Person};
 use remote::Asked;
 pub(super) use remote::title;
 pub(super) use subject::{Named, Subject};
@@ -45,6 +47,7 @@ pub(super) struct Attribution {
     subjects: Subjects,
     pub(super) rules: Arc<Rules>,
     remotes: Remotes,
+    people: People,
     groups: Groups,
     /// Name of this node in the cluster.
     node: Option<Arc<str>>,
@@ -67,6 +70,7 @@ impl Attribution {
             subjects: Subjects::default(),
             rules: Arc::clone(rules),
             remotes: Remotes::new(Arc::clone(rules)),
+            people: People::default(),
             groups: Groups::new(0, &[]),
             node: None,
             ownerless: Arc::new(Claim {
@@ -178,11 +182,19 @@ impl Attribution {
         let from_proc = process.and_then(|process| process.cgroup.as_deref());
         let cgroup_id = process.map_or(0, |process| process.reference.cgroup_id);
         let cgroup = self.cgroups.place_of(cgroup_id, at_ns, from_proc);
+        let place = cgroup.as_deref();
+        let first_pid = place
+            .and_then(CgroupPlace::container)
+            .and_then(|container| self.inventory.container(&container.id)?.first_pid);
+        let Person { human, spoofed } = process.map_or_else(Person::default, |process| {
+            self.people
+                .find(process, at_ns, place, first_pid, &self.processes, &self.rules)
+        });
         Subject::Process {
             claim: Same(claim),
             cgroup: cgroup.map(Same),
-            human: None,
-            spoofed: None,
+            human,
+            spoofed,
             by_listener,
             netns,
         }
