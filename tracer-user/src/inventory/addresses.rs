@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use super::few::Few;
 use crate::attribute::place::Pod;
 
 /// Tenures kept of one address.
@@ -33,14 +34,25 @@ pub struct Tenant {
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
     /// In order of their beginnings, never empty.
-    by_address: HashMap<IpAddr, Vec<Tenant>>,
+    by_address: HashMap<Address, Few<Tenant>>,
     /// Addresses of tenures that are over, oldest first.
-    over: VecDeque<IpAddr>,
+    over: VecDeque<Address>,
+}
+
+/// An address without its family, IPv4 as `::ffff:a.b.c.d`: an eighth less to keep.
+type Address = [u8; 16];
+
+const fn octets(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }
 
 impl Addresses {
     /// `pod` has `address` since then, as far as known; or is known better now.
     pub(super) fn begin(&mut self, address: IpAddr, pod: &Arc<Pod>, since_ns: u64) {
+        let address = octets(address);
         let tenures = self.by_address.entry(address).or_default();
         if let Some(known) = tenures
             .iter_mut()
@@ -64,23 +76,27 @@ impl Addresses {
             .filter(|other| *other > since_ns)
             .min();
         let at = tenures.partition_point(|other| other.since_ns <= since_ns);
-        tenures.insert(
-            at,
-            Tenant {
-                pod: Arc::clone(pod),
-                since_ns,
-                until_ns: younger.unwrap_or(u64::MAX),
-            },
-        );
-        if tenures.len() > KEPT_OF_ONE {
-            tenures.remove(0);
+        let new = Tenant {
+            pod: Arc::clone(pod),
+            since_ns,
+            until_ns: younger.unwrap_or(u64::MAX),
+        };
+        if tenures.is_empty() {
+            tenures.push(new);
+        } else {
+            tenures.edit(|all| {
+                all.insert(at, new);
+                if all.len() > KEPT_OF_ONE {
+                    all.remove(0);
+                }
+            });
         }
-        tenures.shrink_to_fit();
         self.trim();
     }
 
     /// `uid` has `address` no more.
     pub(super) fn end(&mut self, address: IpAddr, uid: &str, at_ns: u64) {
+        let address = octets(address);
         let Some(tenures) = self.by_address.get_mut(&address) else {
             return;
         };
@@ -94,7 +110,8 @@ impl Addresses {
 
     /// A pod is known better: its tenures show it.
     pub(super) fn renew(&mut self, address: IpAddr, pod: &Arc<Pod>) {
-        let tenures = self.by_address.get_mut(&address).into_iter().flatten();
+        let tenures = self.by_address.get_mut(&octets(address));
+        let tenures = tenures.into_iter().flat_map(|tenures| tenures.iter_mut());
         for tenure in tenures.filter(|tenure| tenure.pod.uid == pod.uid) {
             tenure.pod = Arc::clone(pod);
         }
@@ -108,7 +125,7 @@ impl Addresses {
             };
             if let Some(tenures) = self.by_address.get_mut(&address) {
                 if let Some(oldest) = tenures.iter().position(|tenure| tenure.until_ns != u64::MAX) {
-                    tenures.remove(oldest);
+                    tenures.edit(|all| drop(all.remove(oldest)));
                 }
                 if tenures.is_empty() {
                     self.by_address.remove(&address);
@@ -120,7 +137,7 @@ impl Addresses {
     /// Who had an address at a time. Where nobody is known for that very moment: who got it just after, since news of
     /// beginnings are late; else who had it just before.
     pub(super) fn at(&self, address: IpAddr, at_ns: u64) -> Option<&Tenant> {
-        let tenures = self.by_address.get(&address)?;
+        let tenures = self.by_address.get(&octets(address))?;
         let then = tenures
             .iter()
             .rev()

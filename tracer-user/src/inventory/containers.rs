@@ -42,7 +42,7 @@ pub(super) struct Containers {
     by_id: HashMap<Box<str>, ContainerEntry>,
     /// Gone and kept, oldest first.
     gone: VecDeque<Box<str>>,
-    /// Ids that a pod's own facts name, by who told and the pod's uid there.
+    /// Ids that a pod's own facts name, by who told and the pod's uid as cgroups have it.
     named_by_pods: HashMap<(Origin, Box<str>), Vec<Box<str>>>,
     local_node: Option<Box<str>>,
 }
@@ -83,7 +83,7 @@ impl Containers {
                 named.push(Box::from(id.as_str()));
             }
         }
-        let key = (origin, Box::from(facts.uid.as_str()));
+        let key = (origin, Box::from(uid));
         let before = if named.is_empty() {
             self.named_by_pods.remove(&key)
         } else {

@@ -3,7 +3,11 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{addresses::Addresses, pool::Pool};
+use super::{
+    addresses::Addresses,
+    few::Few,
+    pool::{Pool, same_labels},
+};
 use crate::{
     attribute::place::Pod,
     signal::inventory::{Origin, PodFacts},
@@ -54,12 +58,15 @@ pub struct PodEntry {
     /// The pod.
     pub pod: Arc<Pod>,
     /// Own addresses.
-    pub addresses: Box<[IpAddr]>,
+    pub addresses: Few<IpAddr>,
     /// TCP ports of its containers.
-    pub ports: Box<[u16]>,
-    pub(super) sandbox: Option<Box<str>>,
-    /// The API server's uid, where it has another one.
-    pub(super) mirror: Option<Box<str>>,
+    pub ports: Arc<[u16]>,
+    /// What few pods have.
+    pub(super) rare: Option<Box<Rare>>,
+    /// How many times endpoint slices name it.
+    pub(super) in_slices: u32,
+    /// By origin: the list it was told in last.
+    pub(super) lists: [u16; 3],
     /// Told and not gone, as bits of ranks.
     pub(super) told: u8,
     /// Ever told, as bits of ranks.
@@ -67,7 +74,41 @@ pub struct PodEntry {
     pub(super) ended: bool,
 }
 
+/// What only pods of this node, and static pods, have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rare {
+    pub(super) sandbox: Option<Box<str>>,
+    /// The API server's uid, where it has another one.
+    pub(super) mirror: Option<Box<str>>,
+}
+
 impl PodEntry {
+    pub(super) fn new(pod: Pod) -> Self {
+        Self {
+            pod: Arc::new(pod),
+            addresses: Few::default(),
+            ports: Arc::default(),
+            rare: None,
+            in_slices: 0,
+            lists: [0; 3],
+            told: 0,
+            ever: 0,
+            ended: false,
+        }
+    }
+
+    pub(super) fn sandbox(&self) -> Option<&str> {
+        self.rare.as_ref()?.sandbox.as_deref()
+    }
+
+    pub(super) fn mirror(&self) -> Option<&str> {
+        self.rare.as_ref()?.mirror.as_deref()
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     /// Names of the sources that have told of it.
     pub const fn sources(&self) -> &'static [&'static str] {
         sources(self.ever)
@@ -94,48 +135,58 @@ impl PodEntry {
         for address in kept {
             addresses.begin(*address, &self.pod, since_ns);
         }
-        self.addresses = kept.into();
+        if *self.addresses != *kept {
+            self.addresses = kept.iter().copied().collect();
+        }
     }
 }
 
-/// The pod as it is known with `facts`. A worse source only fills what is empty.
-pub(super) fn named(
-    uid: &Arc<str>,
-    facts: &PodFacts,
-    old: Option<&Pod>,
-    better: bool,
-    pool: &mut Pool,
-) -> Pod {
-    let Some(old) = old else {
-        return Pod {
-            namespace: pool.text(&facts.namespace),
-            name: facts.name.as_str().into(),
-            uid: Arc::clone(uid),
-            workload: facts.workload.as_ref().map(|workload| pool.workload(workload)),
-            labels: pool.labels(&facts.labels),
-            node: facts.node.as_deref().map(|node| pool.text(node)),
-            host_network: facts.host_network.unwrap_or_default(),
-        };
-    };
+/// The pod as its first source tells of it.
+pub(super) fn named(uid: &str, facts: &PodFacts, pool: &mut Pool) -> Pod {
+    Pod {
+        namespace: pool.text(&facts.namespace),
+        name: facts.name.as_str().into(),
+        uid: uid.into(),
+        workload: facts.workload.as_ref().map(|workload| pool.workload(workload)),
+        labels: pool.labels(&facts.labels),
+        node: facts.node.as_deref().map(|node| pool.text(node)),
+        host_network: facts.host_network.unwrap_or_default(),
+    }
+}
+
+/// The pod as it is known with `facts` too, if they tell anything new. A worse source only fills what is empty.
+pub(super) fn renamed(old: &Pod, facts: &PodFacts, better: bool, pool: &mut Pool) -> Option<Pod> {
     let takes = |told: bool, known: bool| told && (better || !known);
+    let name = takes(!facts.name.is_empty(), old.is_named())
+        && (*old.name != *facts.name || *old.namespace != *facts.namespace);
+    let workload = facts
+        .workload
+        .as_ref()
+        .filter(|workload| takes(true, old.workload.is_some()) && old.workload.as_deref() != Some(*workload));
+    let labels =
+        takes(!facts.labels.is_empty(), !old.labels.is_empty()) && !same_labels(&old.labels, &facts.labels);
+    let node = facts
+        .node
+        .as_deref()
+        .filter(|node| takes(true, old.node.is_some()) && old.node.as_deref() != Some(*node));
+    let host_network = facts.host_network.unwrap_or_default() && !old.host_network;
+    if !name && workload.is_none() && !labels && node.is_none() && !host_network {
+        return None;
+    }
     let mut pod = old.clone();
-    if takes(!facts.name.is_empty(), old.is_named()) {
+    if name {
         pod.namespace = pool.text(&facts.namespace);
         pod.name = facts.name.as_str().into();
     }
-    if let Some(workload) = &facts.workload
-        && takes(true, old.workload.is_some())
-    {
+    if let Some(workload) = workload {
         pod.workload = Some(pool.workload(workload));
     }
-    if takes(!facts.labels.is_empty(), !old.labels.is_empty()) {
+    if labels {
         pod.labels = pool.labels(&facts.labels);
     }
-    if let Some(node) = &facts.node
-        && takes(true, old.node.is_some())
-    {
+    if let Some(node) = node {
         pod.node = Some(pool.text(node));
     }
-    pod.host_network |= facts.host_network.unwrap_or_default();
-    pod
+    pod.host_network |= host_network;
+    (pod != *old).then_some(pod)
 }

@@ -1,7 +1,8 @@
-//! Whole lists: what an origin told before and does not tell again in a new list is gone.
+//! Whole lists: what an origin told before and does not tell again in a new list is gone. Pods know for themselves which
+//! list they were in last: there are too many of them to keep their ids twice.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::signal::inventory::{Kind, Origin};
 
@@ -14,10 +15,11 @@ pub(super) struct Listings(HashMap<(Origin, Kind), State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Told and not gone, as one string each.
-    known: HashSet<Box<str>>,
-    /// Not told again since the list began.
-    unconfirmed: Option<HashSet<Box<str>>>,
+    /// Told and not gone, as one string each, with the list it was told in last.
+    known: HashMap<Box<str>, u32>,
+    /// The list that is, or was, told.
+    list: u32,
+    is_open: bool,
     /// Lists that are complete.
     complete: u64,
 }
@@ -25,19 +27,22 @@ struct State {
 impl Listings {
     pub(super) fn begin(&mut self, origin: Origin, kind: Kind) {
         let state = self.0.entry((origin, kind)).or_default();
-        state.unconfirmed = Some(state.known.clone());
+        state.list = state.list.wrapping_add(1);
+        state.is_open = true;
     }
 
     /// The list is complete: what is gone by it, in stable order.
     pub(super) fn end(&mut self, origin: Origin, kind: Kind) -> Vec<(String, String)> {
         let state = self.0.entry((origin, kind)).or_default();
         state.complete += 1;
+        if !std::mem::take(&mut state.is_open) {
+            return Vec::new();
+        }
         let mut gone: Vec<(String, String)> = state
-            .unconfirmed
-            .take()
-            .into_iter()
-            .flatten()
-            .filter_map(|key| {
+            .known
+            .iter()
+            .filter(|(_, list)| **list != state.list)
+            .filter_map(|(key, _)| {
                 let (first, second) = key.split_once('\0')?;
                 Some((first.to_owned(), second.to_owned()))
             })
@@ -50,22 +55,17 @@ impl Listings {
     pub(super) fn told(&mut self, origin: Origin, kind: Kind, key: Key<'_>) {
         let state = self.0.entry((origin, kind)).or_default();
         let key = joined(key);
-        if let Some(unconfirmed) = &mut state.unconfirmed {
-            unconfirmed.remove(&key);
-        }
-        if state.known.len() < super::KEPT_MAX {
-            state.known.insert(key);
+        if let Some(list) = state.known.get_mut(&key) {
+            *list = state.list;
+        } else if state.known.len() < super::KEPT_MAX {
+            state.known.insert(key, state.list);
         }
     }
 
     /// A thing is gone.
     pub(super) fn gone(&mut self, origin: Origin, kind: Kind, key: Key<'_>) {
         if let Some(state) = self.0.get_mut(&(origin, kind)) {
-            let key = joined(key);
-            state.known.remove(&key);
-            if let Some(unconfirmed) = &mut state.unconfirmed {
-                unconfirmed.remove(&key);
-            }
+            state.known.remove(&joined(key));
         }
     }
 

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::signal::inventory::{
-    ContainerFacts, Endpoint, EndpointsFacts, NodeFacts, PodFacts, ServiceFacts, ServicePort, Workload,
+    ContainerFacts, Endpoint, EndpointsFacts, Fact, Inventory as Told, Kind, NodeFacts, Origin, PodFacts,
+    ServiceFacts, ServicePort, Workload,
 };
 
 const S: u64 = 1_000_000_000;
