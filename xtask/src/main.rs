@@ -31,6 +31,7 @@ cargo xtask COMMAND
   test [FILTER]                      set up and run all tests: unit, replay, live, virtual machine
   vm [VERSION...] [--test FILTER]    live tests on other kernels (known: %VERSIONS%; default: %DEFAULT%)
   bench [-- ARGS]                    measure the tracer's cost
+  bench names                        measure the inventory of names: memory, lookups, cost of a record; no root
   demo [-- ARGS]                     a stand-in control plane, and the tracer on it
 
 Set-up keeps what it makes in $KCN_TRACE_CACHE, else $XDG_CACHE_HOME/kcn-trace, else ~/.cache/kcn-trace.
@@ -47,6 +48,7 @@ enum Task {
     Test(Option<String>),
     Vm(Vec<String>, Option<String>),
     Bench(Vec<String>),
+    BenchNames,
     Demo(Vec<String>),
 }
 
@@ -84,6 +86,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Test(filter) => return Ok(verdict(test::test(filter.as_deref()))),
         Task::Vm(versions, filter) => return test::test_vm(&versions, filter.as_deref()).map(verdict),
         Task::Bench(args) => run::bench(&args)?,
+        Task::BenchNames => run::bench_names()?,
         Task::Demo(args) => run::demo(&args)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -114,6 +117,7 @@ fn parse(args: &[String]) -> Result<Task, String> {
         ("test", [filter]) if !filter.starts_with('-') => Ok(Task::Test(Some((*filter).to_owned()))),
         ("vm", [versions @ .., "--test", filter]) => machines(versions, Some((*filter).to_owned())),
         ("vm", versions) => machines(versions, None),
+        ("bench", ["names"]) => Ok(Task::BenchNames),
         ("bench", _) => Ok(Task::Bench(passed())),
         ("demo", _) => Ok(Task::Demo(passed())),
         ("setup" | "build" | "check" | "test", _) => {
@@ -173,6 +177,16 @@ mod tests {
                 Some(Task::Test(Some("late".to_owned()))),
             ),
             ("test with a flag", &["test", "--late"], None),
+            (
+                "a part of the benchmark",
+                &["bench", "names"],
+                Some(Task::BenchNames),
+            ),
+            (
+                "the benchmark with options",
+                &["bench", "--", "--rounds", "1"],
+                Some(Task::Bench(own(&["--rounds", "1"]))),
+            ),
             ("default kernel", &["vm"], Some(Task::Vm(own(&["6.1"]), None))),
             (
                 "kernels and a filter",

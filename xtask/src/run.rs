@@ -36,6 +36,18 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     helper(Purpose::Bench, "bench", args)
 }
 
+/// Sets up, builds, and runs the benchmark of names, which needs no root.
+pub(crate) fn bench_names() -> Result<()> {
+    setup(Purpose::Run)?;
+    cmd::run(&mut cmd::cargo(&[
+        "bench",
+        "--package",
+        "tracer-user",
+        "--bench",
+        "inventory",
+    ]))
+}
+
 /// A program of the crate `tests`; optimised, since it may be what is measured. All of that crate's programs are
 /// built: this one starts others.
 fn helper(purpose: Purpose, name: &str, args: &[String]) -> Result<()> {
