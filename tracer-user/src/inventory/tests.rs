@@ -391,3 +391,85 @@ fn a_nodes_address_is_no_pods_though_pods_in_its_network_have_it() {
     assert_eq!(network("fd00:1::99").as_deref(), Some("worker"));
     assert_eq!(network("fd00:2::99"), None);
 }
+
+#[test]
+fn news_of_a_mirror_that_was_made_anew_are_no_news_of_its_pod() {
+    let mut inventory = Inventory::new(0, Some("here"));
+    let mirror = |uid: &str, container: &str| PodFacts {
+        config_hash: Some("hash".into()),
+        node: Some("here".into()),
+        containers: vec![("etcd".into(), Some(container.into()))],
+        ..pod(uid, "etcd-here", "10.0.0.1")
+    };
+    told(&mut inventory, Origin::Kube, 1, fact(mirror("older", "c1")));
+    told(&mut inventory, Origin::Kube, 2, fact(mirror("younger", "c2")));
+    told(&mut inventory, Origin::Kube, 3, Fact::PodGone("older".into()));
+    assert_eq!(
+        (inventory.counts()["pods"], inventory.counts()["containers"]),
+        (1, 1)
+    );
+    told(&mut inventory, Origin::Kube, 4, Fact::Listing(Kind::Pods));
+    told(&mut inventory, Origin::Kube, 5, fact(mirror("younger", "c2")));
+    told(&mut inventory, Origin::Kube, 6, Fact::Listed(Kind::Pods));
+    assert_eq!(
+        (inventory.counts()["pods"], inventory.counts()["containers"]),
+        (1, 1)
+    );
+    told(&mut inventory, Origin::Kube, 7, Fact::Listing(Kind::Pods));
+    told(&mut inventory, Origin::Kube, 8, Fact::Listed(Kind::Pods));
+    assert_eq!(
+        (inventory.counts()["pods"], inventory.counts()["containers"]),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_list_that_breaks_off_ends_nothing_and_the_next_complete_one_does() {
+    let mut inventory = Inventory::default();
+    let (a, b) = (pod("a", "one", "10.0.0.1"), pod("b", "two", "10.0.0.2"));
+    let node = |name: &str| {
+        Fact::Node(Box::new(NodeFacts {
+            name: name.into(),
+            ..NodeFacts::default()
+        }))
+    };
+    for told_now in [fact(a.clone()), fact(b.clone()), node("cp"), node("worker")] {
+        told(&mut inventory, Origin::Kube, 1, told_now);
+    }
+    let counts = |inventory: &Inventory| (inventory.counts()["pods"], inventory.counts()["nodes"]);
+    let cases: [(&str, Vec<Fact>, (usize, usize)); 3] = [
+        (
+            "two lists break off",
+            vec![
+                Fact::Listing(Kind::Pods),
+                Fact::Listing(Kind::Nodes),
+                fact(b.clone()),
+                node("worker"),
+            ],
+            (2, 2),
+        ),
+        (
+            "begun again and completed: what was told in the broken ones does not count",
+            vec![
+                Fact::Listing(Kind::Pods),
+                fact(a),
+                Fact::Listed(Kind::Pods),
+                Fact::Listing(Kind::Nodes),
+                node("cp"),
+                Fact::Listed(Kind::Nodes),
+            ],
+            (1, 1),
+        ),
+        (
+            "complete without a beginning",
+            vec![Fact::Listed(Kind::Pods), Fact::Listed(Kind::Nodes)],
+            (1, 1),
+        ),
+    ];
+    for (case, facts, want) in cases {
+        for one in facts {
+            told(&mut inventory, Origin::Kube, 9, one);
+        }
+        assert_eq!(counts(&inventory), want, "case: {case}");
+    }
+}
