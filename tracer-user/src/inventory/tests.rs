@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::signal::inventory::{
-    ContainerFacts, Endpoint, EndpointsFacts, NodeFacts, PodFacts, ServiceFacts, ServicePort, Workload,
+    ContainerFacts, Endpoint, EndpointsFacts, NodeFacts, PodFacts, ServiceFacts, ServicePort,
 };
 
 const S: u64 = 1_000_000_000;

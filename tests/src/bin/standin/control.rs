@@ -122,6 +122,11 @@ impl Control {
                 self.beats.push(Beat::start(address, every));
                 Ok(String::new())
             }
+            // rest: ends all beats; their figures stay.
+            "rest" => {
+                self.beats.iter_mut().for_each(Beat::rest);
+                Ok(String::new())
+            }
             // cpu N: runs on that processor only from now on, threads started later included.
             "cpu" => pin(words.need("N")?),
             // call NAME: takes another name, as any process may.

@@ -97,12 +97,12 @@ impl Pipeline {
     /// Who listens at an address, is connected from or to it, or has it elsewhere.
     fn explain_address(&mut self, builder: &Builder, address: SocketAddr) -> Vec<Explanation> {
         let mut meant = BTreeSet::new();
-        let connections: Vec<_> = self.tracker.connections().copied().collect();
+        let connections: Vec<_> = self.foreign().copied().collect();
         for connection in &connections {
             if connection.source_addr == address {
                 meant.insert(self.attribution.source(connection).subject);
             }
-            if connection.destination_addr == address {
+            if connection.destination_addr == address || connection.via == Some(address) {
                 meant.insert(self.attribution.destination(connection, &self.tracker).subject);
             }
         }
