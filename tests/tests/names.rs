@@ -129,10 +129,10 @@ fn expected(visitor: &str) -> BTreeMap<(String, String, u64, String), u64> {
 }
 
 /// Id of the node that the visitor is.
-fn visitor(graph: &Value) -> String {
-    let node = list(graph, "nodes")
-        .iter()
-        .find(|node| text(node, "label") == "curl");
+fn visitor(cluster: &Cluster, graph: &Value) -> String {
+    let pid = Value::from(cluster.visitor_pid());
+    let is_it = |node: &&Value| list(node, "pids").contains(&pid);
+    let node = list(graph, "nodes").iter().find(is_it);
     text(node.expect("the visitor is in the graph"), "id").to_owned()
 }
 
@@ -149,16 +149,19 @@ fn every_edge_names_pod_and_workload_at_both_ends_and_a_service_is_on_the_way() 
     )
     .json()
     .unwrap();
-    assert_eq!(edges(&cluster, &graph), expected(&visitor(&graph)));
+    assert_eq!(edges(&cluster, &graph), expected(&visitor(&cluster, &graph)));
 
     // The same pod by pod: every one by name, with what keeps it running, its node, and the services it serves.
     let view = ["graph", "--duration", "1", "-o", "json", "--group-by", "pod"];
     let graph = run(&cluster, &with_names(&cluster, &view)).json().unwrap();
     let mut seen = BTreeSet::new();
-    for node in list(&graph, "nodes")
-        .iter()
-        .filter(|node| node["k8s"]["pod"].is_object())
-    {
+    let pids = cluster_pids(&cluster);
+    let is_ours = |node: &&Value| {
+        list(node, "pids")
+            .iter()
+            .any(|pid| pids.contains(&pid.as_u64().unwrap()))
+    };
+    for node in list(&graph, "nodes").iter().filter(is_ours) {
         let name = text(node, "k8s.pod.name");
         let found = cluster.pods().iter().find(|(_, pod)| pod.spec.name == name);
         let (key, pod) = found.unwrap_or_else(|| panic!("{node}"));
@@ -396,7 +399,7 @@ fn no_edge_and_no_name_is_lost_while_containerd_and_the_api_server_go_and_return
     let graph = tracer.interrupt().unwrap().json().unwrap();
     assert_eq!(tests::json::lost(&graph), 0);
 
-    let mut expected = expected(&visitor(&graph));
+    let mut expected = expected(&visitor(&cluster, &graph));
     let found = edges(&cluster, &graph);
     let visited = (
         "namespace/shop/deployment/client",
