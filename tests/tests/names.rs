@@ -143,13 +143,17 @@ fn every_edge_names_pod_and_workload_at_both_ends_and_a_service_is_on_the_way() 
         return;
     }
     let cluster = Cluster::start().unwrap();
-    let graph = run(
-        &cluster,
-        &with_names(&cluster, &["graph", "--duration", "1", "-o", "json"]),
-    )
-    .json()
-    .unwrap();
+    let directory = Scratch::new().unwrap();
+    let recording = directory.join("run.kcn");
+    let recording = recording.to_str().unwrap();
+    let view = ["graph", "--duration", "1", "-o", "json", "-w", recording];
+    let live = run(&cluster, &with_names(&cluster, &view));
+    let graph = live.json().unwrap();
     assert_eq!(edges(&cluster, &graph), expected(&visitor(&cluster, &graph)));
+
+    // What sources of names told is in the recording, too.
+    let replayed = tracer::run(&["replay", recording, "graph", "-o", "json"]).unwrap();
+    assert_eq!(replayed.stdout, live.stdout);
 
     // The same pod by pod: every one by name, with what keeps it running, its node, and the services it serves.
     let view = ["graph", "--duration", "1", "-o", "json", "--group-by", "pod"];

@@ -323,6 +323,22 @@ impl Pipeline {
         self.fine_graph().fold(by)
     }
 
+    /// What did not fit into the limits of naming.
+    fn crowded(&self) -> impl Iterator<Item = Degraded> {
+        let forgotten = self.tracker.audit().translations_forgotten;
+        let refused = self.attribution.inventory.refused();
+        let crowd = |count: u64, what: &str| {
+            (count > 0).then(|| Degraded {
+                what: format!("{count} {what}"),
+                why: "a limit of memory was reached".to_owned(),
+                remedy: "none: connections are complete, some names or services are missing".to_owned(),
+            })
+        };
+        crowd(forgotten, "translations of connections were forgotten")
+            .into_iter()
+            .chain(crowd(refused, "facts about pods and services were not taken"))
+    }
+
     /// How far everything can be trusted.
     pub fn health(&self) -> Health {
         let audit = self.tracker.audit();
@@ -345,6 +361,7 @@ impl Pipeline {
                 .iter()
                 .chain(self.faults.values())
                 .cloned()
+                .chain(self.crowded())
                 .collect(),
         }
     }

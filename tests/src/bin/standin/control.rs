@@ -134,6 +134,11 @@ impl Control {
                 let name: String = words.need("NAME")?;
                 fs::write("/proc/self/comm", name).map(|()| String::new())
             }
+            // login UID: begins a login session, as pam_loginuid does.
+            "login" => {
+                let uid: u32 = words.need("UID")?;
+                fs::write("/proc/self/loginuid", uid.to_string()).map(|()| String::new())
+            }
             "counts" => Ok(self.counts()),
             _ => Err(invalid("unknown command")),
         }
