@@ -174,6 +174,7 @@ fn pods_and_their_connections_outlive_containerd() {
         .wait_count("beats", visits + 10)
         .unwrap();
     cluster.containerd().resume().unwrap();
+    cluster.rest().unwrap();
     assert_ne!(cluster.containerd().pid().unwrap(), first);
     let after: Vec<_> = cluster.pods().values().map(|pod| pod.pid().unwrap()).collect();
     assert_eq!(after, before);

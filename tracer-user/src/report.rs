@@ -186,7 +186,7 @@ pub enum Question {
     },
 }
 
-/// What `explain` answers: one for every thing that the question meant.
+/// What `explain` answers: one for every end, or edge, that the question meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// What it is about: `kube-apiserver -> etcd tcp/2379`, `process 4242`, `10.0.0.9:2379`. Hostile.

@@ -130,6 +130,11 @@ impl Cluster {
         &mut self.visitor
     }
 
+    /// The visitor's process.
+    pub fn visitor_pid(&self) -> u32 {
+        self.visitor.pid()
+    }
+
     /// A pod by what the tests call it: `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler`, `kube-proxy`,
     /// `coredns`, `web-0`, `web-1`, `client`.
     pub fn pod(&self, key: &str) -> Result<&Pod> {

@@ -35,6 +35,11 @@ impl Cluster {
         self.orders("client")?.ask(order).map(drop)
     }
 
+    /// Has the client visit no more.
+    pub fn rest(&mut self) -> Result<()> {
+        self.orders("client")?.ask("rest".to_owned()).map(drop)
+    }
+
     /// Opens the connections to the API server, which holds its own to etcd.
     pub fn connect_apiserver(&mut self) -> Result<()> {
         for client in APISERVER_CLIENTS {

@@ -77,6 +77,7 @@ impl Sources {
                 break;
             }
         }
+        told.extend(resolvers.silent().map(Told::Source));
         tracing::info!(
             facts = told.len(),
             ready = resolvers.are_ready(),

@@ -40,7 +40,10 @@ use pool::Pool;
 pub use slices::Backend;
 use slices::Slices;
 
-use crate::signal::inventory::StaticPodFacts;
+use crate::{
+    attribute::place::{Pod, Workload},
+    signal::inventory::StaticPodFacts,
+};
 
 /// Things kept of one kind; more are not taken, and counted.
 const KEPT_MAX: usize = 1 << 20;
@@ -164,6 +167,30 @@ impl Inventory {
         &self.static_pods
     }
 
+    /// What a static pod is called by its manifest, where nobody told: it is known as NAME-NODE.
+    pub fn manifest_of(&self, pod: &Pod) -> Option<Workload> {
+        if !is_hash(&pod.uid) {
+            return None;
+        }
+        let is_of_it = |(_, name): &&(String, String)| {
+            pod.name
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.starts_with('-'))
+        };
+        let first = (pod.namespace.to_string(), String::new());
+        let (_, name) = self
+            .static_pods
+            .range(first..)
+            .map(|(key, _)| key)
+            .take_while(|(namespace, _)| **namespace == *pod.namespace)
+            .filter(is_of_it)
+            .max_by_key(|(_, name)| name.len())?;
+        Some(Workload {
+            kind: "StaticPod".to_owned(),
+            name: name.clone(),
+        })
+    }
+
     /// Pods, containers and services known now.
     pub fn counts(&self) -> HashMap<&'static str, usize> {
         HashMap::from([
@@ -173,4 +200,9 @@ impl Inventory {
             ("nodes", self.nodes.len()),
         ])
     }
+}
+
+/// Whether a uid is the hash of a manifest: 32 hexadecimal digits without dashes.
+fn is_hash(uid: &str) -> bool {
+    uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

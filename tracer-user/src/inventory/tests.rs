@@ -3,7 +3,7 @@
 use super::*;
 use crate::signal::inventory::{
     ContainerFacts, Endpoint, EndpointsFacts, Fact, Inventory as Told, Kind, NodeFacts, Origin, PodFacts,
-    ServiceFacts, ServicePort, Workload,
+    ServiceFacts, ServicePort,
 };
 
 const S: u64 = 1_000_000_000;

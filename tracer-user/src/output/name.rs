@@ -178,6 +178,8 @@ impl fmt::Display for Place<'_> {
                 Name(&node.claim).fmt(f)?;
             }
             (NodeKind::Node, ..) => write!(f, "node/{}", Part(label))?,
+            // The host, or a network namespace that is no cluster's.
+            (NodeKind::Namespace, ..) if group == label => Word(label).fmt(f)?,
             (NodeKind::Namespace, ..) => write!(f, "namespace/{}", Part(label))?,
             (_, _, Some(("namespace", namespace))) => write!(f, "{}/{}", Part(namespace), Part(label))?,
             (NodeKind::Process, _, None) => Part(label).fmt(f)?,

@@ -4,6 +4,7 @@
 mod attribution;
 mod describe;
 mod explain;
+mod own;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::{
     track::{Change, Connection, Tracker},
 };
 use attribution::Attribution;
+use own::Own;
 
 /// How long a canary's port is its own; then anybody may get it.
 const CANARY_NS: u64 = 1_000_000_000;
@@ -51,6 +53,7 @@ pub struct Pipeline {
     faults: BTreeMap<String, Degraded>,
     cut_off: bool,
     canaries_made: u64,
+    own: Own,
     /// Port and time of the canaries made.
     canary_ports: BTreeMap<u16, u64>,
     canaries_seen: u64,
@@ -74,6 +77,7 @@ impl Pipeline {
             faults: BTreeMap::new(),
             cut_off: false,
             canaries_made: 0,
+            own: Own::default(),
             canary_ports: BTreeMap::new(),
             canaries_seen: 0,
             now_ns: 0,
@@ -220,6 +224,12 @@ impl Pipeline {
     }
 
     fn own(&mut self, event: &SocketEvent) {
+        if event
+            .owner
+            .is_some_and(|owner| owner.tgid == self.session.self_tgid)
+        {
+            self.own.seen(event);
+        }
         let opened =
             matches!(event.what, crate::event::What::Opened) && event.role == crate::event::Role::Active;
         self.canaries_seen += u64::from(opened && self.canary_ports.contains_key(&event.remote.port()));
@@ -231,6 +241,12 @@ impl Pipeline {
         self.tracker.take_changes(&mut changes);
         for change in &changes {
             match change {
+                Change::Finished(connection)
+                | Change::Failed(connection)
+                | Change::Opened(connection)
+                | Change::Accepted(connection)
+                | Change::Closed(connection)
+                    if self.own.is_other_end(connection) => {}
                 Change::Finished(connection) => self.add_finished(connection),
                 Change::Failed(connection) => {
                     self.add_finished(connection);
@@ -285,10 +301,17 @@ impl Pipeline {
         builder.finish(self.session.hostname.clone(), window, health, name, via)
     }
 
+    /// Connections that are not the tracer's own.
+    fn foreign(&self) -> impl Iterator<Item = &Connection> {
+        self.tracker
+            .connections()
+            .filter(|connection| !self.own.is_other_end(connection))
+    }
+
     /// Everything since the start, by subjects.
     fn tally(&mut self) -> Builder {
         let mut builder = self.finished.clone();
-        let live: Vec<Connection> = self.tracker.connections().copied().collect();
+        let live: Vec<Connection> = self.foreign().copied().collect();
         for connection in &live {
             self.add(&mut builder, connection);
         }
@@ -298,6 +321,22 @@ impl Pipeline {
     /// The graph of everything since the start.
     pub fn graph(&mut self, by: GroupBy) -> Graph {
         self.fine_graph().fold(by)
+    }
+
+    /// What did not fit into the limits of naming.
+    fn crowded(&self) -> impl Iterator<Item = Degraded> {
+        let forgotten = self.tracker.audit().translations_forgotten;
+        let refused = self.attribution.inventory.refused();
+        let crowd = |count: u64, what: &str| {
+            (count > 0).then(|| Degraded {
+                what: format!("{count} {what}"),
+                why: "a limit of memory was reached".to_owned(),
+                remedy: "none: connections are complete, some names or services are missing".to_owned(),
+            })
+        };
+        crowd(forgotten, "translations of connections were forgotten")
+            .into_iter()
+            .chain(crowd(refused, "facts about pods and services were not taken"))
     }
 
     /// How far everything can be trusted.
@@ -322,6 +361,7 @@ impl Pipeline {
                 .iter()
                 .chain(self.faults.values())
                 .cloned()
+                .chain(self.crowded())
                 .collect(),
         }
     }

@@ -17,12 +17,7 @@ use crate::{
 impl Pipeline {
     /// Live connections, each once, in stable order.
     pub fn connections(&mut self) -> Vec<ConnectionRow> {
-        let live: Vec<Connection> = self
-            .tracker
-            .connections()
-            .filter(|one| one.is_alive())
-            .copied()
-            .collect();
+        let live: Vec<Connection> = self.foreign().filter(|one| one.is_alive()).copied().collect();
         let mut rows: Vec<ConnectionRow> = live
             .iter()
             .map(|connection| self.connection_row(connection))
@@ -60,7 +55,7 @@ impl Pipeline {
     /// Listening sockets in stable order, each with the connections that came in by it.
     pub fn listeners(&mut self) -> Vec<ListenerRow> {
         let mut incoming: HashMap<(u32, SocketAddr), u64> = HashMap::new();
-        for connection in self.tracker.connections().filter(|one| one.is_alive()) {
+        for connection in self.foreign().filter(|one| one.is_alive()) {
             if let Some(end) = &connection.destination
                 && let Some(listener) = self.tracker.serving(end.netns, connection.destination_addr)
             {

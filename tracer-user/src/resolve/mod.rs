@@ -207,6 +207,21 @@ impl Resolvers {
         self.pending.is_empty()
     }
 
+    /// For every source that has not said yet whether it works, that it has not; it may take that back.
+    pub fn silent(&self) -> impl Iterator<Item = SourceState> {
+        let at_ns = clock::boot_ns();
+        self.pending.iter().map(move |source| SourceState {
+            source: source.clone(),
+            at_ns,
+            fault: Some(Degraded {
+                what: format!("names from {source} are still missing"),
+                why: "it has not answered yet".to_owned(),
+                remedy: "none if it is only slow: edges are renamed when it answers; else see that it runs"
+                    .to_owned(),
+            }),
+        })
+    }
+
     /// Waits until a source tells something, and passes it on; false when none did in time, or none is left.
     pub fn wait(&mut self, patience: Duration, each: impl FnOnce(Told)) -> bool {
         let Ok(told) = self.channel.recv_timeout(patience) else {

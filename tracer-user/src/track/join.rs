@@ -4,8 +4,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Connection, End, JOIN_NS, OwnerBy, Place, REORDERED_NS, Told, Tracker, connection::TupleKey, is_nameless,
-    slot,
+    Connection, End, OwnerBy, Place, REORDERED_NS, Told, Tracker, connection::TupleKey, is_nameless, slot,
 };
 use crate::event::{SocketEvent, What};
 
@@ -140,7 +139,7 @@ impl Tracker {
         }
         let id = self.next_connection;
         self.next_connection += 1;
-        let waits_until_ns = event.at_ns.saturating_add(JOIN_NS);
+        let waits_until_ns = event.at_ns.saturating_add(self.join_ns());
         self.connections.insert(
             id,
             Connection {

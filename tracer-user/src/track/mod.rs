@@ -33,6 +33,10 @@ use crate::{
 /// microseconds of each other; their records may be told apart by a scheduling delay.
 const JOIN_NS: u64 = 100_000_000;
 
+/// The same where addresses are translated: the other end may be known only by news of the translation, which come from a
+/// thread of their own.
+const JOIN_TRANSLATED_NS: u64 = 500_000_000;
+
 /// How much earlier one end may be told to have ended than the other to have opened, where both changed at once.
 const REORDERED_NS: u64 = 100_000;
 

@@ -1,12 +1,22 @@
 //! When a connection is told of, when it is over, and what becomes of ends nobody saw.
 #![forbid(unsafe_code)]
 
-use super::{Change, JOIN_NS, Tracker, slot};
+use super::{Change, JOIN_NS, JOIN_TRANSLATED_NS, Tracker, slot};
 
 impl Tracker {
+    /// How long an end waits for the other.
+    pub(super) fn join_ns(&self) -> u64 {
+        if self.nat.is_empty() {
+            JOIN_NS
+        } else {
+            JOIN_TRANSLATED_NS
+        }
+    }
+
     /// Tells what can be told of a connection; forgets it when nothing is left of it. `waited`: its other end did not
     /// come in time.
     pub(super) fn settle(&mut self, id: u64, waited: bool) {
+        let join_ns = self.join_ns();
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
@@ -26,7 +36,7 @@ impl Tracker {
                 connection.told.closed = true;
                 self.changes.push(Change::Closed(*connection));
             } else {
-                connection.waits_until_ns = connection.last_ns.saturating_add(JOIN_NS);
+                connection.waits_until_ns = connection.last_ns.saturating_add(join_ns);
                 self.waiting.push_back((connection.waits_until_ns, id));
             }
         }

@@ -4,17 +4,21 @@ use crate::socket;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// A running client. It ends with the process.
-pub(crate) struct Beat(Arc<Shared>);
+/// A running client. It ends when it is told to rest, or with the process.
+pub(crate) struct Beat {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
 
 #[derive(Default)]
 struct Shared {
     count: AtomicU64,
     missed: AtomicU64,
+    rests: AtomicBool,
 }
 
 impl Beat {
@@ -22,8 +26,8 @@ impl Beat {
     pub(crate) fn start(address: SocketAddr, every: Duration) -> Self {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
-        thread::spawn(move || {
-            loop {
+        let thread = thread::spawn(move || {
+            while !theirs.rests.load(Ordering::Relaxed) {
                 let sent = socket::dial(address, None).and_then(|mut stream| stream.write_all(b"beat\n"));
                 let figure = if sent.is_ok() {
                     &theirs.count
@@ -35,16 +39,27 @@ impl Beat {
                 thread::sleep(every);
             }
         });
-        Self(shared)
+        Self {
+            shared,
+            thread: Some(thread),
+        }
+    }
+
+    /// No further attempt; the last one is over when this returns.
+    pub(crate) fn rest(&mut self) {
+        self.shared.rests.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
     }
 
     /// Connections that were opened.
     pub(crate) fn count(&self) -> u64 {
-        self.0.count.load(Ordering::Relaxed)
+        self.shared.count.load(Ordering::Relaxed)
     }
 
     /// Attempts that failed.
     pub(crate) fn missed(&self) -> u64 {
-        self.0.missed.load(Ordering::Relaxed)
+        self.shared.missed.load(Ordering::Relaxed)
     }
 }

@@ -122,12 +122,22 @@ impl Control {
                 self.beats.push(Beat::start(address, every));
                 Ok(String::new())
             }
+            // rest: ends all beats; their figures stay.
+            "rest" => {
+                self.beats.iter_mut().for_each(Beat::rest);
+                Ok(String::new())
+            }
             // cpu N: runs on that processor only from now on, threads started later included.
             "cpu" => pin(words.need("N")?),
             // call NAME: takes another name, as any process may.
             "call" => {
                 let name: String = words.need("NAME")?;
                 fs::write("/proc/self/comm", name).map(|()| String::new())
+            }
+            // login UID: begins a login session, as pam_loginuid does.
+            "login" => {
+                let uid: u32 = words.need("UID")?;
+                fs::write("/proc/self/loginuid", uid.to_string()).map(|()| String::new())
             }
             "counts" => Ok(self.counts()),
             _ => Err(invalid("unknown command")),

@@ -15,7 +15,7 @@ pub(in crate::cli) struct NamesArgs {
     #[arg(long, value_name = "PATH|none", help_heading = NAMES)]
     pub(in crate::cli) cri_socket: Option<PathBuf>,
     /// How to reach the API server; `none` to do without [default: in a pod its service account, else `KUBECONFIG` or
-    /// the kubeconfig file of this user or node]
+    /// ~/.kube/config]
     #[arg(long, value_name = "PATH|none", help_heading = NAMES)]
     pub(in crate::cli) kubeconfig: Option<PathBuf>,
     /// Ask the API server for the pods of all nodes, to name both ends of what crosses nodes

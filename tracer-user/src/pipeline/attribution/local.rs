@@ -69,7 +69,7 @@ fn place(around: &Around<'_>, inventory: &Inventory) -> Place {
         .or(by_container)
         .or_else(by_sandbox);
     place.pod = match (entry, known) {
-        (Some(entry), _) => Some(Arc::clone(&entry.pod)),
+        (Some(entry), _) => Some(complete(&entry.pod, inventory)),
         (None, Some(pod)) => Some(Arc::new(nameless(&pod.uid))),
         (None, None) => None,
     };
@@ -78,6 +78,24 @@ fn place(around: &Around<'_>, inventory: &Inventory) -> Place {
         place.services = inventory.services_of(&entry.addresses).into();
     }
     place
+}
+
+/// The pod, with its controller if only a manifest of this node tells it.
+fn complete(pod: &Arc<Pod>, inventory: &Inventory) -> Arc<Pod> {
+    let manifest = if pod.workload.is_none() {
+        inventory.manifest_of(pod)
+    } else {
+        None
+    };
+    manifest.map_or_else(
+        || Arc::clone(pod),
+        |workload| {
+            Arc::new(Pod {
+                workload: Some(Arc::new(workload)),
+                ..Pod::clone(pod)
+            })
+        },
+    )
 }
 
 /// A pod of which only the uid is known.

@@ -43,7 +43,7 @@ impl Pipeline {
                     .chain(self.attribution.subject_of(*tgid))
                     .collect();
                 let about = format!("process {tgid}");
-                self.explained(&builder, about, &of_it, Some(*tgid))
+                self.explained(&builder, &about, &of_it, Some(*tgid))
             }
         }
     }
@@ -90,19 +90,19 @@ impl Pipeline {
         }
         meant
             .into_iter()
-            .flat_map(|(about, subjects)| self.explained(builder, about, &subjects, None))
+            .flat_map(|(about, subjects)| self.explained(builder, &about, &subjects, None))
             .collect()
     }
 
     /// Who listens at an address, is connected from or to it, or has it elsewhere.
     fn explain_address(&mut self, builder: &Builder, address: SocketAddr) -> Vec<Explanation> {
         let mut meant = BTreeSet::new();
-        let connections: Vec<_> = self.tracker.connections().copied().collect();
+        let connections: Vec<_> = self.foreign().copied().collect();
         for connection in &connections {
             if connection.source_addr == address {
                 meant.insert(self.attribution.source(connection).subject);
             }
-            if connection.destination_addr == address {
+            if connection.destination_addr == address || connection.via == Some(address) {
                 meant.insert(self.attribution.destination(connection, &self.tracker).subject);
             }
         }
@@ -120,13 +120,13 @@ impl Pipeline {
             }
         }
         let meant: Vec<u32> = meant.into_iter().collect();
-        self.explained(builder, address.to_string(), &meant, None)
+        self.explained(builder, &address.to_string(), &meant, None)
     }
 
     fn explained(
         &mut self,
         builder: &Builder,
-        about: String,
+        about: &str,
         subjects: &[u32],
         tgid: Option<u32>,
     ) -> Vec<Explanation> {
@@ -140,7 +140,12 @@ impl Pipeline {
                 ends.push(end);
             }
         }
-        vec![Explanation { about, ends }]
+        ends.into_iter()
+            .map(|end| Explanation {
+                about: about.to_owned(),
+                ends: vec![end],
+            })
+            .collect()
     }
 
     fn explain_end(

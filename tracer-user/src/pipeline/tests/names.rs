@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::signal::inventory::{
-    Fact, Inventory, Kind, NodeFacts, Origin, PodFacts, ServiceFacts, ServicePort, Workload,
+    Endpoint, EndpointsFacts, Fact, Inventory, Kind, NodeFacts, Origin, PodFacts, ServiceFacts, ServicePort,
+    Workload,
 };
 
 const POD_NETNS: u32 = 77;
@@ -254,4 +255,71 @@ fn a_hundred_thousand_pods_at_once_change_no_edge() {
         sources(&mut run, GroupBy::Pod),
         [("namespace/shop/pod/client-7".to_owned(), 2)]
     );
+}
+
+#[test]
+fn without_translations_a_service_is_its_only_server_or_itself_with_those_it_may_have_been() {
+    type Case = (
+        &'static str,
+        &'static [(&'static str, bool)],
+        &'static str,
+        &'static [&'static str],
+    );
+    let cases: &[Case] = &[
+        ("nobody serves", &[], "namespace/shop/service/web", &[]),
+        (
+            "one, and one that is not ready",
+            &[("10.0.0.1", true), ("10.0.0.2", false)],
+            "namespace/shop/pod/web-10.0.0.1",
+            &[],
+        ),
+        (
+            "two",
+            &[("10.0.0.1", true), ("10.0.0.2", true)],
+            "namespace/shop/service/web",
+            &["shop/web-10.0.0.1", "shop/web-10.0.0.2"],
+        ),
+    ];
+    for (case, servers, want, candidates) in cases {
+        let (mut world, mut run) = begun();
+        let service = ServiceFacts {
+            namespace: "shop".into(),
+            name: "web".into(),
+            cluster_ips: vec!["10.96.0.9".parse().unwrap()],
+            ports: vec![ServicePort {
+                port: 80,
+                ..ServicePort::default()
+            }],
+            ..ServiceFacts::default()
+        };
+        tell(&mut run, 1, Fact::Service(Box::new(service)));
+        let slice = EndpointsFacts {
+            namespace: "shop".into(),
+            name: "web-x".into(),
+            service: "web".into(),
+            ports: vec![(String::new(), 8080)],
+            endpoints: servers
+                .iter()
+                .map(|(address, ready)| Endpoint {
+                    addresses: vec![address.parse().unwrap()],
+                    ready: *ready,
+                    pod: Some(("shop".into(), format!("web-{address}"), format!("uid-{address}"))),
+                    node: None,
+                })
+                .collect(),
+        };
+        tell(&mut run, 1, Fact::Endpoints(Box::new(slice)));
+        let mut plan = plan(100, "192.168.59.150:42000", "10.96.0.9:80");
+        plan.destination.0 = None;
+        world.connect(plan);
+        watch(&mut run, &mut world);
+        let graph = run.pipeline.graph(GroupBy::Pod);
+        assert_eq!(graph.edges[0].destination, *want, "case: {case}");
+        let node = graph.nodes.iter().find(|node| node.id == *want).unwrap();
+        let mut found = Vec::new();
+        if let crate::attribute::Who::Service { candidates, .. } = &node.claim.who {
+            found.clone_from(candidates);
+        }
+        assert_eq!(found, *candidates, "case: {case}");
+    }
 }

@@ -146,3 +146,33 @@ fn a_row_of_each_kind_names_its_process_and_counts_its_connections() {
     );
     assert_eq!(edge.port, 2379);
 }
+
+#[test]
+fn the_other_end_of_an_own_connection_is_not_shown_and_whoever_gets_its_port_later_is() {
+    let (mut world, mut run) = (World::new(1), Run::new());
+    world.names = [(100, "kube-apiserver"), (200, "kubelet")].into();
+    world.listen(100, HOST, "192.168.59.150:6443".parse().unwrap());
+    world.attach();
+    world.snapshot();
+    let tuple = |client| plan(client, "192.168.59.150:40000", "192.168.59.150:6443");
+    let id = world.connect(tuple(SELF));
+    world.accept(id, 100);
+    world.snapshot();
+    run.watch(&mut world);
+    assert_eq!(run.pipeline.graph(GroupBy::Component).edges, []);
+    assert_eq!(run.pipeline.connections(), []);
+    assert_eq!(run.pipeline.listeners()[0].connections, 0);
+    world.close(id, Side::Source);
+    world.close(id, Side::Destination);
+    world.wait(20_000_000_000);
+    world.snapshot();
+    run.watch(&mut world);
+    assert_eq!(run.pipeline.graph(GroupBy::Component).edges, []);
+    let id = world.connect(tuple(200));
+    world.accept(id, 100);
+    world.snapshot();
+    run.watch(&mut world);
+    let graph = run.pipeline.graph(GroupBy::Component);
+    assert_eq!(graph.edges.len(), 1);
+    assert_eq!(graph.edges[0].source, "host/kubelet");
+}

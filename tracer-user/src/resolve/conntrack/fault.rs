@@ -36,6 +36,16 @@ impl Fault {
         Self::new(SERVICES, format!("/proc cannot be read: {error}"), "mount /proc")
     }
 
+    /// The host's own namespace cannot be entered.
+    pub(super) fn no_way_home(error: &io::Error) -> Self {
+        let why = format!("the host's network namespace cannot be entered: {error}");
+        Self::new(
+            SERVICES,
+            why,
+            "run with CAP_SYS_ADMIN, and let seccomp allow setns",
+        )
+    }
+
     /// A namespace cannot be entered.
     pub(super) fn no_entry(error: &io::Error) -> Self {
         let why = format!("another network namespace cannot be entered: {error}");

@@ -127,7 +127,7 @@ impl Watch {
             return self.close_all(teller).map(|()| None);
         }
         if let Err(error) = self.here.enter(&self.host) {
-            return Ok(Some(Fault::no_entry(&error)));
+            return Ok(Some(Fault::no_way_home(&error)));
         }
         let tells = spaces::tells_news();
         if let Some(table) = self.tables.get(&self.host.inode)

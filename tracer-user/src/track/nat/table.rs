@@ -58,6 +58,11 @@ impl Table {
         self.forgotten
     }
 
+    /// Whether no connection is translated.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_client.is_empty()
+    }
+
     /// Learns of a translation; false when it was known already.
     pub(crate) fn learn(&mut self, facts: &NatFacts) -> bool {
         if let Some(known) = self.current(facts) {

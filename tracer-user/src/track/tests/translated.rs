@@ -171,14 +171,14 @@ fn one_end_alone_tells_what_the_translation_knows_of_the_other() {
             if !nat_first {
                 run.tracker.nat(&nat);
             }
-            run.tick(500 * MS);
+            run.tick(700 * MS);
             let one = run.only();
             assert_eq!(run.told(), ["opened"], "{case}");
             assert_eq!(one.source_addr, nat.original_source, "{case}");
             assert_eq!(one.destination_addr, nat.reply_source, "{case}");
             assert_eq!(one.via, Some(nat.original_destination), "{case}");
-            run.event(&end.closed(600 * MS));
-            run.tick(900 * MS);
+            run.event(&end.closed(800 * MS));
+            run.tick(1500 * MS);
             assert_eq!(run.told(), ["opened", "closed", "finished"], "{case}");
             assert!(run.tracker.by_tuple.is_empty(), "{case}");
         }
@@ -192,7 +192,7 @@ fn news_after_both_ends_were_told_alone_make_them_one_that_ends_once() {
     let mut run = Run::begun();
     run.event(&near.opened(11 * MS));
     run.event(&far.opened(11 * MS));
-    run.tick(500 * MS);
+    run.tick(700 * MS);
     assert_eq!(run.told(), ["opened", "opened"], "nobody knew better");
     run.tracker.nat(&NatFacts {
         at_ns: 700 * MS,
@@ -328,7 +328,7 @@ fn a_translation_that_is_not_theirs_joins_nobody() {
                     News::Nat => run.tracker.nat(&nat),
                 }
             }
-            run.tick(500 * MS);
+            run.tick(700 * MS);
             assert_eq!(run.count("opened"), 2, "{case}: {order:?}");
             assert!(
                 !run.tracker.connections().any(Connection::is_joined),
@@ -355,7 +355,7 @@ fn two_clients_are_not_joined_by_a_translation() {
                 News::Nat => run.tracker.nat(&nat),
             }
         }
-        run.tick(500 * MS);
+        run.tick(700 * MS);
         assert_eq!(run.tracker.connections().count(), 2, "{order:?}");
         assert!(!run.tracker.connections().any(Connection::is_joined), "{order:?}");
     }
