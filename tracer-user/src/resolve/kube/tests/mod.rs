@@ -21,6 +21,8 @@ use crate::{
 const PODS: &str = include_str!("../fixtures/api/pods.json");
 const POD_CHANGES: &str = include_str!("../fixtures/watch/pods.jsonl");
 const SERVICE_CHANGES: &str = include_str!("../fixtures/watch/services.jsonl");
+const SLICE_CHANGES: &str = include_str!("../fixtures/watch/endpointslices.jsonl");
+const NODE_CHANGES: &str = include_str!("../fixtures/watch/nodes.jsonl");
 const NODES: &str = include_str!("../fixtures/api/nodes.json");
 
 const QUICK: Timing = Timing {
@@ -161,6 +163,51 @@ fn a_real_list_and_real_changes_are_told_in_order() {
         !lines
             .iter()
             .any(|line| line.starts_with("API server ") && line != "API server works")
+    );
+}
+
+#[test]
+fn real_changes_of_endpoints_and_nodes_are_told_in_order() {
+    let mut run = Run::start(None, |ask| {
+        let changes = if ask.is("/endpointslices") {
+            SLICE_CHANGES
+        } else if ask.is("/nodes") {
+            NODE_CHANGES
+        } else {
+            return nothing(ask);
+        };
+        if ask.is_watch() {
+            Reply::Lines(changes.lines().map(str::to_owned).collect())
+        } else {
+            nothing(ask)
+        }
+    });
+    let servers = |told: &[Told]| -> Vec<Vec<(String, bool)>> {
+        told.iter()
+            .filter_map(|one| match one {
+                Told::Inventory(inventory) => Some(&inventory.fact),
+                Told::Source(_) | Told::Nat(_) => None,
+            })
+            .filter_map(|fact| {
+                let Fact::Endpoints(slice) = fact else { return None };
+                let ends = slice.endpoints.iter();
+                (slice.service == "web").then(|| {
+                    ends.map(|end| (end.addresses[0].to_string(), end.ready))
+                        .collect()
+                })
+            })
+            .collect()
+    };
+    run.until("all that was recorded", |told| {
+        servers(told).len() >= 4 && has(told, "endpoints gone extra-cfcnh") && has(told, "node controlplane")
+    });
+    let end = |last: u8, ready: bool| (format!("10.244.0.{last}"), ready);
+    let both = vec![end(3, true), end(2, true)];
+    let third = |ready| [both.clone(), vec![end(5, ready)]].concat();
+    assert_eq!(
+        servers(&run.told)[..4],
+        [both.clone(), third(true), third(false), both],
+        "scaled to three and back to two"
     );
 }
 
