@@ -38,6 +38,10 @@ impl Hasher for IdHasher {
         self.add(u64::from(i));
     }
 
+    fn write_usize(&mut self, i: usize) {
+        self.add(i as u64);
+    }
+
     fn write_u64(&mut self, i: u64) {
         self.add(i);
     }

@@ -137,7 +137,7 @@ impl Pipeline {
             Signal::Degraded(degraded) => {
                 self.degraded.insert(Degraded::clone(degraded));
             }
-            Signal::Cgroup { id, path } => self.attribution.cgroups.found(*id, path),
+            Signal::Cgroup { id, path } => self.attribution.cgroups().found(*id, path),
             Signal::Inventory(told) => {
                 self.advance(told.at_ns);
                 self.attribution.inventory.apply(told);
@@ -202,7 +202,7 @@ impl Pipeline {
             }
             Ok(Event::Cgroup(event)) => {
                 self.advance(event.at_ns);
-                self.attribution.cgroups.event(&event);
+                self.attribution.cgroups().event(&event);
             }
             Err(_reason) => self.undecodable += 1,
         }

@@ -56,7 +56,7 @@ const EDGES: &[(&str, &str)] = &[
     ("resolve", "signal clock attribute"),
     (
         "pipeline",
-        "event signal decode track attribute inventory graph report",
+        "event signal hash decode track attribute inventory graph report",
     ),
     ("loader", "signal clock"),
     ("record", "signal clock"),

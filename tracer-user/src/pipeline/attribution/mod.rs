@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod local;
+mod naming;
 mod people;
 mod remote;
 mod subject;
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use crate::{
     attribute::{
@@ -19,18 +20,13 @@ use crate::{
         remote::Remotes,
         rules::{PortUse, Rules},
     },
-    graph::{
-        build::{Builder, Name},
-        fold::coarse_id,
-    },
+    hash::IdMap,
     inventory::Inventory,
     report::Party,
     signal::Session,
     track::{Connection, End, Listener, OwnerBy, Tracker},
 };
-use local::Around;
 use people::{People, Person};
-use remote::Asked;
 pub(super) use remote::title;
 pub(super) use subject::{Named, Subject};
 use subject::{Same, Subjects};
@@ -38,13 +34,29 @@ use subject::{Same, Subjects};
 /// Subjects numbered before those that no edge has are forgotten: about 400 bytes each. Edges hold half as many at most.
 const SUBJECTS_MAX: usize = 1 << 18;
 
+/// Processes remembered with their subjects: what the next connection of each is asked for. About 50 bytes each.
+const MET_MAX: usize = 16_384;
+
+/// A process as it was met at a socket: while none of this changes, its subject is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Met {
+    /// Address of the claim, which its subject holds.
+    claim: usize,
+    tgid: u32,
+    since_ns: u64,
+    netns: u32,
+    flags: u32,
+    revision: u64,
+}
+
 /// Everything that knows a name.
 #[derive(Debug)]
 pub(super) struct Attribution {
     pub(super) processes: ProcessTable,
-    pub(super) cgroups: CgroupTable,
+    cgroups: CgroupTable,
     pub(super) inventory: Inventory,
     subjects: Subjects,
+    met: IdMap<Met, u32>,
     pub(super) rules: Arc<Rules>,
     remotes: Remotes,
     people: People,
@@ -68,6 +80,7 @@ impl Attribution {
             cgroups: CgroupTable::default(),
             inventory: Inventory::default(),
             subjects: Subjects::default(),
+            met: IdMap::default(),
             rules: Arc::clone(rules),
             remotes: Remotes::new(Arc::clone(rules)),
             people: People::default(),
@@ -149,25 +162,49 @@ impl Attribution {
     }
 
     fn end(&mut self, end: &End, address: SocketAddr, used: PortUse, by_listener: bool) -> Known {
-        let nobody = Subject::Nobody { netns: end.netns };
         let owner = end.owner;
         let process = owner.and_then(|(owner, _)| self.processes.who(owner.tgid, end.owner_ns));
         let reference = process.map(|process| process.reference.clone());
+        let known = process.map(|process| (process.since_ns, process.cgroup.is_some()));
         let claim = owner.and_then(|(owner, _)| self.processes.claim(owner.tgid, end.owner_ns, used));
-        let subject = match (owner, claim) {
-            (Some((owner, by)), Some(claim)) => {
-                let by_listener = by_listener || by == OwnerBy::Listener;
-                self.of_process(owner.tgid, end.owner_ns, claim, by_listener, end.netns)
-            }
-            (None, _) | (_, None) => nobody,
+        let number = if let (Some((owner, by)), Some((since_ns, told)), Some(claim)) = (owner, known, claim) {
+            let by_listener = by_listener || by == OwnerBy::Listener;
+            let key = Met {
+                claim: Arc::as_ptr(&claim) as usize,
+                tgid: owner.tgid,
+                since_ns,
+                netns: end.netns,
+                flags: u32::from(by_listener) | u32::from(told) << 1,
+                revision: self.inventory.revision(),
+            };
+            self.met.get(&key).copied().unwrap_or_else(|| {
+                let subject = self.of_process(owner.tgid, end.owner_ns, claim, by_listener, end.netns);
+                let number = self.subjects.number(subject, end.owner_ns);
+                if self.met.len() >= MET_MAX {
+                    self.met.clear();
+                }
+                self.met.insert(key, number);
+                number
+            })
+        } else {
+            let nobody = Subject::Nobody { netns: end.netns };
+            self.subjects.number(nobody, end.owner_ns)
         };
-        let party = Party {
-            address,
-            netns: end.netns,
-            claim: Arc::clone(&self.ownerless),
-            process: reference,
-        };
-        self.known(subject, party, end.owner_ns)
+        Known {
+            subject: number,
+            party: Party {
+                address,
+                netns: end.netns,
+                claim: self.named(number).claim,
+                process: reference,
+            },
+        }
+    }
+
+    /// A cgroup came, went or was found: where processes are may be answered otherwise now.
+    pub(super) fn cgroups(&mut self) -> &mut CgroupTable {
+        self.met.clear();
+        &mut self.cgroups
     }
 
     fn of_process(
@@ -209,134 +246,16 @@ impl Attribution {
             uid: tenant.map(|tenant| Arc::clone(&tenant.pod.uid)),
             netns: netns_of(connection),
         };
-        let party = Party {
-            address,
-            netns: 0,
-            claim: Arc::clone(&self.ownerless),
-            process: None,
-        };
-        self.known(subject, party, at_ns)
-    }
-
-    fn known(&mut self, subject: Subject, party: Party, at_ns: u64) -> Known {
         let subject = self.subjects.number(subject, at_ns);
-        let claim = self.named(subject).claim;
         Known {
             subject,
-            party: Party { claim, ..party },
+            party: Party {
+                address,
+                netns: 0,
+                claim: self.named(subject).claim,
+                process: None,
+            },
         }
-    }
-
-    /// The name of a subject, as far as it is known now.
-    pub(super) fn named(&mut self, number: u32) -> Named {
-        let revision = self.inventory.revision();
-        if let Some(named) = self.subjects.named(number, revision) {
-            return named.clone();
-        }
-        let new = self.name(number);
-        self.subjects.name(number, revision, new)
-    }
-
-    /// What a number stands for.
-    pub(super) fn subject(&self, number: u32) -> Option<&Subject> {
-        self.subjects.get(number).map(|(subject, _)| subject)
-    }
-
-    /// A process without any socket.
-    pub(super) fn subject_of(&mut self, tgid: u32) -> Option<u32> {
-        let process = self.processes.who(tgid, 0)?;
-        let (claim, netns, since_ns) = (
-            Arc::clone(&process.claim),
-            process.netns.unwrap_or_default(),
-            process.since_ns,
-        );
-        let subject = self.of_process(tgid, since_ns, claim, false, netns);
-        Some(self.subjects.number(subject, since_ns))
-    }
-
-    /// The same for a graph.
-    pub(super) fn name_of(&mut self, number: u32) -> Name {
-        let Named { claim, group } = self.named(number);
-        let netns = self
-            .subjects
-            .get(number)
-            .map_or(0, |(subject, _)| subject.netns());
-        Name { claim, group, netns }
-    }
-
-    /// Whether it is time to make room.
-    pub(super) const fn is_crowded(&self) -> bool {
-        self.subjects.len() >= SUBJECTS_MAX
-    }
-
-    /// Makes room: subjects that are the same component or workload become one, and those that no edge has go.
-    pub(super) fn thin(&mut self, builder: &mut Builder) {
-        let mut thinned = Subjects::default();
-        let mut first: HashMap<String, u32> = HashMap::new();
-        let revision = self.inventory.revision();
-        builder.renumber(|number| {
-            let named = self.named(number);
-            let key = coarse_id(&named.claim, &named.group);
-            *first
-                .entry(key)
-                .or_insert_with(|| match self.subjects.get(number) {
-                    Some((subject, (from_ns, to_ns))) => {
-                        let kept = thinned.number(subject.clone(), from_ns);
-                        thinned.number(subject.clone(), to_ns);
-                        thinned.name(kept, revision, named);
-                        kept
-                    }
-                    None => 0,
-                })
-        });
-        self.subjects = thinned;
-    }
-
-    fn name(&mut self, number: u32) -> Named {
-        let Some((subject, asked_ns)) = self.subjects.get(number) else {
-            return Named {
-                claim: Arc::clone(&self.ownerless),
-                group: self.groups.group(0),
-            };
-        };
-        let netns = subject.netns();
-        let claim = match subject {
-            Subject::Process {
-                claim,
-                cgroup,
-                human,
-                spoofed,
-                by_listener,
-                netns: _,
-            } => {
-                let around = Around {
-                    cgroup: cgroup.as_ref().map(|Same(cgroup)| &**cgroup),
-                    human: human.as_ref(),
-                    spoofed: spoofed.as_ref(),
-                    by_listener: *by_listener,
-                    node: self.node.as_ref(),
-                };
-                local::claim(&claim.0, &around, &self.inventory)
-            }
-            Subject::Elsewhere {
-                address, port, uid, ..
-            } => {
-                let asked = Asked {
-                    address: *address,
-                    port: *port,
-                    uid: uid.as_deref(),
-                    between_ns: asked_ns,
-                };
-                remote::claim(&asked, &self.inventory, &mut self.remotes, &self.rules)
-            }
-            Subject::Nobody { .. } => Arc::clone(&self.ownerless),
-        };
-        let group = if matches!(subject, Subject::Elsewhere { .. }) {
-            self.groups.group_elsewhere(&claim, netns)
-        } else {
-            self.groups.group_here(&claim, netns)
-        };
-        Named { claim, group }
     }
 }
 
