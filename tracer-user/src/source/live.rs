@@ -51,6 +51,9 @@ pub enum Pumped {
 /// it. They take about a microsecond each.
 const TOLD_MAX: usize = 4096;
 
+/// How long the end of a run waits for what sources of names still have to tell, nanoseconds.
+const LAST_NS: u64 = 50_000_000;
+
 /// What a live run is made of besides the programs.
 #[derive(Debug)]
 pub struct Setup {
@@ -162,6 +165,7 @@ impl Live {
     pub fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
         self.names(sink);
         self.snapshot(sink)?;
+        self.last_names(sink);
         self.counters(sink)?;
         sink(&Signal::Tick {
             at_ns: clock::boot_ns(),
@@ -218,6 +222,17 @@ impl Live {
     /// Passes on what sources of names have told.
     fn names(&mut self, sink: &mut Sink<'_>) {
         self.resolvers.drain(TOLD_MAX, |told| sink(&told.signal()));
+    }
+
+    /// News of the last connections' translations come a moment after the connections.
+    fn last_names(&mut self, sink: &mut Sink<'_>) {
+        let until_ns = clock::boot_ns().saturating_add(LAST_NS);
+        loop {
+            let left = Duration::from_nanos(until_ns.saturating_sub(clock::boot_ns()));
+            if left.is_zero() || !self.resolvers.wait(left, |told| sink(&told.signal())) {
+                return;
+            }
+        }
     }
 
     fn drain(&mut self, sink: &mut Sink<'_>) -> u64 {
