@@ -240,3 +240,37 @@ fn session(facts: &Facts, plan: &Plan, options: &Options) -> Session {
         sockets_max: options.sockets_max,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loader::plan::Choice;
+
+    #[test]
+    fn what_finds_owners_is_in_force_before_what_tells_of_sockets() {
+        fn best<B>(backend: B) -> Choice<B> {
+            Choice {
+                backend,
+                why: String::new(),
+            }
+        }
+        for (state, connect) in [
+            (State::TpBtf, Connect::Fentry),
+            (State::RawTracepoint, Connect::Kprobe),
+        ] {
+            let plan = Plan {
+                connect: best(connect),
+                accept: best(Accept::Kretprobe),
+                state: best(state),
+                process: best(Process::TpBtf),
+                snapshot: best(Snapshot::Iterator),
+                degraded: Vec::new(),
+            };
+            let programs: Vec<&str> = probes_of(&plan).iter().map(|probe| probe.program).collect();
+            let at = |start: &str| programs.iter().position(|name| name.starts_with(start)).unwrap();
+            for finder in ["exec_", "connect_", "accept_", "closing_"] {
+                assert!(at(finder) < at("state_"), "{finder}: {programs:?}");
+            }
+        }
+    }
+}

@@ -44,6 +44,7 @@ struct Met {
     claim: usize,
     tgid: u32,
     since_ns: u64,
+    cgroup_id: u64,
     netns: u32,
     flags: u32,
     revision: u64,
@@ -173,12 +174,14 @@ impl Attribution {
                 claim: Arc::as_ptr(&claim) as usize,
                 tgid: owner.tgid,
                 since_ns,
+                cgroup_id: owner.cgroup_id,
                 netns: end.netns,
                 flags: u32::from(by_listener) | u32::from(told) << 1,
                 revision: self.inventory.revision(),
             };
             self.met.get(&key).copied().unwrap_or_else(|| {
-                let subject = self.of_process(owner.tgid, end.owner_ns, claim, by_listener, end.netns);
+                let who = (owner.tgid, owner.cgroup_id);
+                let subject = self.of_process(who, end.owner_ns, claim, by_listener, end.netns);
                 let number = self.subjects.number(subject, end.owner_ns);
                 if self.met.len() >= MET_MAX {
                     self.met.clear();
@@ -207,9 +210,10 @@ impl Attribution {
         &mut self.cgroups
     }
 
+    /// `cgroup_id`: where it was at that time, 0 when nobody saw.
     fn of_process(
         &mut self,
-        tgid: u32,
+        (tgid, cgroup_id): (u32, u64),
         at_ns: u64,
         claim: Arc<Claim>,
         by_listener: bool,
@@ -217,7 +221,8 @@ impl Attribution {
     ) -> Subject {
         let process = self.processes.who(tgid, at_ns);
         let from_proc = process.and_then(|process| process.cgroup.as_deref());
-        let cgroup_id = process.map_or(0, |process| process.reference.cgroup_id);
+        let known = process.map_or(0, |process| process.reference.cgroup_id);
+        let cgroup_id = if cgroup_id == 0 { known } else { cgroup_id };
         let cgroup = self.cgroups.place_of(cgroup_id, at_ns, from_proc);
         let place = cgroup.as_deref();
         let first_pid = place

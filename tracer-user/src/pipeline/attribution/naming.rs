@@ -38,7 +38,7 @@ impl Attribution {
             process.netns.unwrap_or_default(),
             process.since_ns,
         );
-        let subject = self.of_process(tgid, since_ns, claim, false, netns);
+        let subject = self.of_process((tgid, 0), since_ns, claim, false, netns);
         Some(self.subjects.number(subject, since_ns))
     }
 

@@ -323,3 +323,94 @@ fn without_translations_a_service_is_its_only_server_or_itself_with_those_it_may
         assert_eq!(found, *candidates, "case: {case}");
     }
 }
+
+#[test]
+fn a_process_that_moves_to_another_cgroup_takes_its_next_connection_along() {
+    let (mut world, mut run) = begun();
+    world.names = [(100, "kube-apiserver"), (200, "sh")].into();
+    let uids = [
+        "11111111-2222-3333-4444-555555555555",
+        "66666666-7777-8888-9999-aaaaaaaaaaaa",
+    ];
+    for (id, uid) in [7, 8].into_iter().zip(uids) {
+        let path = format!("/kubepods/besteffort/pod{uid}/{}", "a".repeat(64));
+        run.feed(&Signal::Cgroup { id, path: &path });
+        tell(
+            &mut run,
+            1,
+            client(uid, &format!("client-{id}"), &format!("10.0.0.{id}"), 1),
+        );
+    }
+    for (port, cgroup) in [(41_000, 7), (41_001, 8), (41_002, 8)] {
+        world.cgroups.insert(200, cgroup);
+        let plan = Plan {
+            source: (Some(POD_NETNS), format!("10.0.0.7:{port}").parse().unwrap()),
+            destination: (Some(HOST), "192.168.59.150:6443".parse().unwrap()),
+            client: 200,
+            other_client: None,
+        };
+        let id = world.connect(plan);
+        world.accept(id, 100);
+    }
+    watch(&mut run, &mut world);
+    assert_eq!(
+        sources(&mut run, GroupBy::Pod),
+        [
+            ("namespace/shop/pod/client-7".to_owned(), 1),
+            ("namespace/shop/pod/client-8".to_owned(), 2)
+        ]
+    );
+}
+
+#[test]
+fn who_listens_on_every_address_here_is_not_who_listens_elsewhere() {
+    let (mut world, mut run) = begun();
+    world.names = [(100, "kube-apiserver"), (200, "sh")].into();
+    for (port, to) in [(42_000, "10.9.9.9:6443"), (42_001, "192.168.59.150:6443")] {
+        let mut plan = plan(200, &format!("192.168.59.150:{port}"), to);
+        plan.destination.0 = None;
+        world.connect(plan);
+    }
+    watch(&mut run, &mut world);
+    let graph = run.pipeline.graph(GroupBy::Component);
+    let destinations: Vec<&str> = graph.edges.iter().map(|edge| edge.destination.as_str()).collect();
+    assert_eq!(destinations, ["external/10.9.9.9", "host/kube-apiserver"]);
+}
+
+#[test]
+fn edges_of_many_pods_of_one_workload_become_one_when_there_is_no_room_for_all() {
+    const VISITS: u32 = (1 << 15) + 200;
+    let (mut world, mut run) = begun();
+    for number in 0..VISITS {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + number);
+        let pod = client(
+            &format!("uid-{number}"),
+            &format!("client-{number}"),
+            &address.to_string(),
+            1,
+        );
+        tell(&mut run, world.now_ns, pod);
+    }
+    for number in 0..VISITS {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + number);
+        let plan = Plan {
+            source: (None, format!("{address}:40000").parse().unwrap()),
+            destination: (Some(HOST), "192.168.59.150:6443".parse().unwrap()),
+            client: 10,
+            other_client: None,
+        };
+        let id = world.connect(plan);
+        world.accept(id, 100);
+        world.reset(id);
+        if number % 4096 == 0 {
+            watch(&mut run, &mut world);
+        }
+    }
+    watch(&mut run, &mut world);
+    let pods = sources(&mut run, GroupBy::Pod);
+    assert!(pods.len() < 1000, "{} edges", pods.len());
+    assert_eq!(
+        sources(&mut run, GroupBy::Component),
+        [("namespace/shop/deployment/client".to_owned(), u64::from(VISITS))]
+    );
+}

@@ -171,6 +171,14 @@ fn one_end_alone_tells_what_the_translation_knows_of_the_other() {
             if !nat_first {
                 run.tracker.nat(&nat);
             }
+            if nat_first {
+                run.tick(300 * MS);
+                assert_eq!(
+                    run.told(),
+                    Vec::<&str>::new(),
+                    "{case}: the other end may be told late"
+                );
+            }
             run.tick(700 * MS);
             let one = run.only();
             assert_eq!(run.told(), ["opened"], "{case}");

@@ -164,6 +164,7 @@ impl World {
             tgid,
             tid: tgid,
             netns,
+            cgroup_id: self.cgroups.get(&tgid).copied().unwrap_or_default(),
             comm,
             ..Owner::default()
         }

@@ -110,6 +110,8 @@ pub(crate) struct World {
     pub(crate) incomplete: bool,
     /// Names of processes; the others are `p`.
     pub(crate) names: BTreeMap<u32, &'static str>,
+    /// cgroup ids by thread group id; 0 for those that are not here.
+    pub(crate) cgroups: BTreeMap<u32, u64>,
     pub(crate) out: Vec<Out>,
     pub(super) sockets: BTreeMap<u64, Sock>,
     attached: bool,
@@ -132,6 +134,7 @@ impl World {
             lose_one_in: 0,
             incomplete: false,
             names: BTreeMap::new(),
+            cgroups: BTreeMap::new(),
             out: Vec::new(),
             sockets: BTreeMap::new(),
             attached: false,
