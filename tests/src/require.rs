@@ -42,6 +42,21 @@ macro_rules! needs {
     }};
 }
 
+/// What a cluster of real pods needs, and what else is named.
+#[macro_export]
+macro_rules! needs_cluster {
+    ($($need:expr),* $(,)?) => {
+        $crate::needs![
+            $crate::require::Need::Root,
+            $($need,)*
+            $crate::require::Need::Containerd,
+            $crate::require::Need::Nat,
+            $crate::require::Need::Veth,
+            $crate::require::Need::Program("etcd"),
+        ]
+    };
+}
+
 /// Says that the test around it is skipped, and why.
 #[macro_export]
 macro_rules! skipped {

@@ -13,9 +13,8 @@ use std::process::{Command, Stdio};
 use tests::cluster::services::{API, WEB};
 use tests::cluster::{CLIENT_TO_WEB, Cluster};
 use tests::containerd::Pod;
-use tests::needs;
+use tests::needs_cluster;
 use tests::netns::Netns;
-use tests::require::Need;
 use tests::scenario::APISERVER_TO_ETCD;
 use tests::wait::{patience, until_true};
 use tests::witness::{self, ESTABLISHED};
@@ -26,13 +25,7 @@ const VICTIM: &str = "KCN_TESTS_VICTIM";
 #[test]
 #[ignore = "needs root"]
 fn every_pod_has_its_cgroup_its_network_and_its_name() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();
@@ -68,13 +61,7 @@ fn every_pod_has_its_cgroup_its_network_and_its_name() {
 #[test]
 #[ignore = "needs root"]
 fn the_client_reaches_both_web_pods_through_the_address_of_their_service() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();
@@ -113,13 +100,7 @@ fn the_client_reaches_both_web_pods_through_the_address_of_their_service() {
 #[test]
 #[ignore = "needs root"]
 fn addresses_are_translated_on_the_node_for_pods_for_the_node_and_for_the_world() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();
@@ -152,13 +133,7 @@ fn addresses_are_translated_on_the_node_for_pods_for_the_node_and_for_the_world(
 #[test]
 #[ignore = "needs root"]
 fn pods_and_their_connections_outlive_containerd() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();
@@ -194,13 +169,7 @@ fn pods_and_their_connections_outlive_containerd() {
 #[test]
 #[ignore = "needs root"]
 fn the_api_server_can_go_away_and_return() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();
@@ -226,13 +195,7 @@ fn the_api_server_can_go_away_and_return() {
 #[test]
 #[ignore = "needs root"]
 fn objects_and_files_are_those_of_the_pods() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let cluster = Cluster::listening().unwrap();
@@ -310,13 +273,7 @@ fn objects_and_files_are_those_of_the_pods() {
 #[test]
 #[ignore = "needs root"]
 fn two_clusters_run_beside_each_other() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     let (mut one, mut other) = (Cluster::start().unwrap(), Cluster::start().unwrap());
@@ -338,13 +295,7 @@ fn two_clusters_run_beside_each_other() {
 #[test]
 #[ignore = "needs root"]
 fn a_killed_test_leaves_no_process_no_cgroup_and_no_directory() {
-    if !needs![
-        Need::Root,
-        Need::Containerd,
-        Need::Nat,
-        Need::Veth,
-        Need::Program("etcd")
-    ] {
+    if !needs_cluster![] {
         return;
     }
     if std::env::var_os(VICTIM).is_some() {

@@ -8,26 +8,12 @@ use std::fs;
 use tests::cluster::roles::Workload;
 use tests::cluster::{CLIENT_TO_WEB, Cluster};
 use tests::json::{list, number, text};
-use tests::needs;
+use tests::needs_cluster;
 use tests::require::Need;
 use tests::scenario::APISERVER_TO_ETCD;
 use tests::scratch::Scratch;
 use tests::tracer::{self, Finished, Tracer};
 use tests::wait::{patience, seconds, until_true};
-
-/// Everything a cluster of pods needs.
-macro_rules! has_cluster {
-    () => {
-        needs![
-            Need::Root,
-            Need::Bpf,
-            Need::Containerd,
-            Need::Nat,
-            Need::Veth,
-            Need::Program("etcd")
-        ]
-    };
-}
 
 /// The arguments of `view` with all sources of names of the cluster.
 fn with_names(cluster: &Cluster, view: &[&str]) -> Vec<String> {
@@ -139,7 +125,7 @@ fn visitor(cluster: &Cluster, graph: &Value) -> String {
 #[test]
 #[ignore = "needs root and BPF"]
 fn every_edge_names_pod_and_workload_at_both_ends_and_a_service_is_on_the_way() {
-    if !has_cluster!() {
+    if !needs_cluster![Need::Bpf] {
         return;
     }
     let cluster = Cluster::start().unwrap();
@@ -195,7 +181,7 @@ fn every_edge_names_pod_and_workload_at_both_ends_and_a_service_is_on_the_way() 
 #[test]
 #[ignore = "needs root and BPF"]
 fn filters_and_rows_carry_the_same_names() {
-    if !has_cluster!() {
+    if !needs_cluster![Need::Bpf] {
         return;
     }
     let cluster = Cluster::start().unwrap();
@@ -255,7 +241,7 @@ fn filters_and_rows_carry_the_same_names() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn without_any_source_of_names_the_components_are_named_and_what_is_missing_is_said() {
-    if !has_cluster!() {
+    if !needs_cluster![Need::Bpf] {
         return;
     }
     let cluster = Cluster::start().unwrap();
@@ -332,7 +318,7 @@ fn without_any_source_of_names_the_components_are_named_and_what_is_missing_is_s
 #[test]
 #[ignore = "needs root and BPF"]
 fn explain_shows_the_witnesses_of_the_api_servers_edge_to_etcd() {
-    if !has_cluster!() {
+    if !needs_cluster![Need::Bpf] {
         return;
     }
     let cluster = Cluster::start().unwrap();
@@ -375,7 +361,7 @@ fn explain_shows_the_witnesses_of_the_api_servers_edge_to_etcd() {
 #[test]
 #[ignore = "needs root and BPF"]
 fn no_edge_and_no_name_is_lost_while_containerd_and_the_api_server_go_and_return() {
-    if !has_cluster!() {
+    if !needs_cluster![Need::Bpf] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();
@@ -438,7 +424,7 @@ fn no_edge_and_no_name_is_lost_while_containerd_and_the_api_server_go_and_return
 #[test]
 #[ignore = "needs root and BPF"]
 fn an_api_server_that_comes_later_names_what_was_seen_before() {
-    if !has_cluster!() {
+    if !needs_cluster![Need::Bpf] {
         return;
     }
     let mut cluster = Cluster::start().unwrap();

@@ -29,19 +29,6 @@ pub(in crate::cli) struct PlaceArgs {
     service: Vec<Qualified>,
 }
 
-impl From<PlaceArgs> for Places {
-    fn from(args: PlaceArgs) -> Self {
-        Self {
-            pods: args.pod,
-            namespaces: args.namespace,
-            selectors: args.selector,
-            workloads: args.workload,
-            nodes: args.node,
-            services: args.service,
-        }
-    }
-}
-
 /// Of the end that connects.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::cli) struct FromPlaceArgs {
@@ -63,19 +50,6 @@ pub(in crate::cli) struct FromPlaceArgs {
     /// Service whose pod connects
     #[arg(id = "from_service", long = "from-service", value_name = "[NS/]NAME", value_delimiter = ',', help_heading = CLUSTER)]
     service: Vec<Qualified>,
-}
-
-impl From<FromPlaceArgs> for Places {
-    fn from(args: FromPlaceArgs) -> Self {
-        Self {
-            pods: args.pod,
-            namespaces: args.namespace,
-            selectors: args.selector,
-            workloads: args.workload,
-            nodes: args.node,
-            services: args.service,
-        }
-    }
 }
 
 /// Of the end that accepts.
@@ -101,15 +75,22 @@ pub(in crate::cli) struct ToPlaceArgs {
     service: Vec<Qualified>,
 }
 
-impl From<ToPlaceArgs> for Places {
-    fn from(args: ToPlaceArgs) -> Self {
-        Self {
-            pods: args.pod,
-            namespaces: args.namespace,
-            selectors: args.selector,
-            workloads: args.workload,
-            nodes: args.node,
-            services: args.service,
+/// The three have the same conditions, each under flags and help of its own.
+macro_rules! conditions_of {
+    ($($args:ident),+) => {$(
+        impl From<$args> for Places {
+            fn from(args: $args) -> Self {
+                Self {
+                    pods: args.pod,
+                    namespaces: args.namespace,
+                    selectors: args.selector,
+                    workloads: args.workload,
+                    nodes: args.node,
+                    services: args.service,
+                }
+            }
         }
-    }
+    )+};
 }
+
+conditions_of!(PlaceArgs, FromPlaceArgs, ToPlaceArgs);
