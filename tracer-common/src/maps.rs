@@ -39,9 +39,10 @@ pub struct SocketEntry {
     pub role: u8,
     /// Bits of [`flag`](crate::wire::flag): OWNER and FOUND.
     pub flags: u8,
-    /// Explicit padding, zero.
-    pub pad: u32,
+    /// The error that ended its connect, from the moment it was set: the program may read it, and so clear it, before
+    /// the socket closes. A positive errno; 0 for none.
+    pub error: u32,
 }
 assert_layout!(SocketEntry, size = 56, align = 8, {
-    first_seen_ns: u64 = 0, owner: Owner = 8, local_port: u16 = 48, role: u8 = 50, flags: u8 = 51, pad: u32 = 52,
+    first_seen_ns: u64 = 0, owner: Owner = 8, local_port: u16 = 48, role: u8 = 50, flags: u8 = 51, error: u32 = 52,
 });

@@ -37,6 +37,10 @@ const AF_INET6: u16 = 10;
 /// `IPPROTO_TCP`.
 const IPPROTO_TCP: u16 = 6;
 
+/// Bit of `skc_flags` that the peer's FIN sets, and nothing else:
+/// <https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_input.c#L4478>.
+const SOCK_DONE: u64 = 1;
+
 /// How kernel memory is read.
 pub(crate) trait Memory {
     /// Reads a `T` at `base + offset`; `None` when it cannot be read.
@@ -132,6 +136,30 @@ impl<M: Memory> TcpSock<M> {
     pub(crate) fn state(&self) -> u8 {
         self.read(setting!(sk_state))
     }
+
+    /// Bytes acknowledged, or on their way, that are no payload: the own SYN, and later the own FIN. So before that FIN
+    /// it is 1 for who sent the SYN, and 0 for who was born by it. `None` when the socket changed meanwhile.
+    #[inline(always)]
+    pub(crate) fn acknowledged_beyond_payload(&self) -> Option<u64> {
+        let before = self.sequence();
+        let (acked, next, una, sent, again) = before;
+        let on_their_way = u64::from(next.wrapping_sub(una));
+        let beyond = acked
+            .wrapping_add(on_their_way)
+            .wrapping_sub(sent.wrapping_sub(again));
+        (before == self.sequence()).then_some(beyond)
+    }
+
+    #[inline(always)]
+    fn sequence(&self) -> (u64, u32, u32, u64, u64) {
+        (
+            self.read(setting!(tcp_bytes_acked)),
+            self.read(setting!(tcp_snd_nxt)),
+            self.read(setting!(tcp_snd_una)),
+            self.read(setting!(tcp_bytes_sent)),
+            self.read(setting!(tcp_bytes_retrans)),
+        )
+    }
 }
 
 impl<M: Memory> Socket for TcpSock<M> {
@@ -189,6 +217,20 @@ impl<M: Memory> Socket for TcpSock<M> {
     }
 
     #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        self.read_optional(setting!(sk_bound_dev_if))
+    }
+
+    #[inline(always)]
+    fn mptcp(&self) -> u64 {
+        if setting!(tcp_is_mptcp) == ABSENT || self.read::<u8>(setting!(tcp_is_mptcp)) == 0 {
+            return 0;
+        }
+        let context = self.read_optional::<u64>(setting!(icsk_ulp_data)) as *const u8;
+        probe(context, setting!(mptcp_subflow_conn))
+    }
+
+    #[inline(always)]
     fn has_error(&self) -> bool {
         setting!(sk_err) != ABSENT
     }
@@ -214,10 +256,13 @@ impl<M: Memory> Socket for TcpSock<M> {
         let sent: u64 = self.read(setting!(tcp_bytes_sent));
         let again: u64 = self.read(setting!(tcp_bytes_retrans));
         let srtt_us: u32 = self.read(setting!(tcp_srtt_us));
+        let received: u64 = self.read(setting!(tcp_bytes_received));
+        // The kernel counts the peer's FIN as a byte.
+        let fin = self.read_optional::<u64>(setting!(sk_flags)) >> SOCK_DONE & 1;
         Counters {
             rtt_us: srtt_us >> 3,
             sent_bytes: sent.wrapping_sub(again),
-            received_bytes: self.read(setting!(tcp_bytes_received)),
+            received_bytes: received.wrapping_sub(fin),
             retransmits: self.read(setting!(tcp_total_retrans)),
         }
     }

@@ -20,6 +20,12 @@ pub(crate) trait Socket {
     /// Local and remote address as two halves each, IPv4 as `::ffff:a.b.c.d`; network byte order in memory.
     fn addresses(&self, family: u16) -> ([u64; 2], [u64; 2]);
 
+    /// Index of the device the socket is bound to; 0 for none.
+    fn ifindex(&self) -> u32;
+
+    /// Address of the MPTCP socket of which it is a subflow; 0 for none.
+    fn mptcp(&self) -> u64;
+
     /// Whether `error` means something.
     fn has_error(&self) -> bool;
 

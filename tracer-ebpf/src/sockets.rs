@@ -62,7 +62,7 @@ pub(crate) fn entry(at_ns: u64, owner: Owner, local_port: u16, role: u8, flags: 
         local_port,
         role,
         flags,
-        pad: 0,
+        error: 0,
     }
 }
 
@@ -131,6 +131,9 @@ pub(crate) fn fill<S: Socket>(
         (&raw mut (*record).received_bytes).write(counters.received_bytes);
         (&raw mut (*record).retransmits).write(counters.retransmits);
         (&raw mut (*record).fd).write(0);
+        (&raw mut (*record).ifindex).write(sock.ifindex());
+        (&raw mut (*record).pad).write(0);
+        (&raw mut (*record).mptcp).write(sock.mptcp());
     }
 }
 

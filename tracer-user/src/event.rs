@@ -202,6 +202,10 @@ pub struct SocketEvent {
     pub counters: Option<Counters>,
     /// File descriptor, for `Seen`.
     pub fd: u32,
+    /// Index, in its namespace, of the device the socket is bound to; 0 for none.
+    pub ifindex: u32,
+    /// Address of the MPTCP socket of which this one is a subflow; 0 for none.
+    pub mptcp: u64,
 }
 
 impl SocketEvent {
@@ -244,6 +248,11 @@ pub struct ProcessEvent {
     pub filename: String,
     /// `argv[0]`, perhaps cut.
     pub arg0: String,
+    /// Device and inode of the file that runs, of a script the interpreter's; absent for the end and where they could
+    /// not be read.
+    pub exe: Option<(u32, u64)>,
+    /// Name of that file in its own directory, perhaps cut; empty for the end and where it could not be read.
+    pub file_name: String,
 }
 
 /// A cgroup directory came or went.

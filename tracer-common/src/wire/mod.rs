@@ -5,13 +5,13 @@ mod process;
 mod socket;
 
 pub use cgroup::{CGROUP_PATH_LEN, CgroupRecord};
-pub use process::{ARG0_LEN, FILENAME_LEN, ProcessRecord};
+pub use process::{ARG0_LEN, FILE_NAME_LEN, FILENAME_LEN, ProcessRecord};
 pub use socket::{Owner, SocketRecord, flag, role};
 
 use crate::assert_layout;
 
 /// Version of every layout in this module; a recording of another version is refused.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 
 /// Length of a task's `comm`, with its terminating NUL (`TASK_COMM_LEN`).
 pub const COMM_LEN: usize = 16;

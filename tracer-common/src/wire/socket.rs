@@ -102,16 +102,23 @@ pub struct SocketRecord {
     pub rtt_us: u32,
     /// `bytes_sent - bytes_retrans`: payload put on the wire, each byte once.
     pub sent_bytes: u64,
-    /// `bytes_received`: payload in order, plus 1 once the peer's FIN has arrived.
+    /// `bytes_received` without the peer's FIN: payload in order.
     pub received_bytes: u64,
     /// `total_retrans`, segments.
     pub retransmits: u32,
     /// File descriptor, for SEEN; else 0.
     pub fd: u32,
+    /// `skc_bound_dev_if`: index, in its namespace, of the device the socket is bound to; 0 for none.
+    pub ifindex: u32,
+    /// Explicit padding, zero.
+    pub pad: u32,
+    /// Address of the MPTCP socket of which this one is a subflow; 0 for none.
+    pub mptcp: u64,
 }
-assert_layout!(SocketRecord, size = 144, align = 8, {
+assert_layout!(SocketRecord, size = 160, align = 8, {
     header: RecordHeader = 0, socket: u64 = 16, first_seen_ns: u64 = 24, owner: Owner = 32,
     local_addr: [u8; 16] = 72, remote_addr: [u8; 16] = 88, local_port: u16 = 104, remote_port: u16 = 106,
     role: u8 = 108, flags: u8 = 109, state: u8 = 110, family: u8 = 111, error: u32 = 112, rtt_us: u32 = 116,
-    sent_bytes: u64 = 120, received_bytes: u64 = 128, retransmits: u32 = 136, fd: u32 = 140,
+    sent_bytes: u64 = 120, received_bytes: u64 = 128, retransmits: u32 = 136, fd: u32 = 140, ifindex: u32 = 144, pad: u32 = 148,
+    mptcp: u64 = 152,
 });

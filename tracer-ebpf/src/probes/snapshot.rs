@@ -37,7 +37,10 @@ struct IterMeta {
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
+const TCP_ESTABLISHED: u8 = 1;
+const TCP_SYN_SENT: u8 = 2;
 const TCP_CLOSE: u8 = 7;
+const TCP_CLOSE_WAIT: u8 = 8;
 const TCP_LISTEN: u8 = 10;
 
 #[unsafe(no_mangle)]
@@ -97,7 +100,7 @@ fn known(sock: &TcpSock<Probed>, state: u8, owner: Owner) -> SocketEntry {
         return *known;
     }
     let flags = flag::OWNER | flag::FOUND;
-    let found = entry(now_ns(), owner, sock.local_port(), role_of_state(state), flags);
+    let found = entry(now_ns(), owner, sock.local_port(), role_of(sock, state), flags);
     remember_new(sock.address(), &found);
     if sock.state() == TCP_CLOSE {
         // It closed in between, so that no program will ever remove the entry.
@@ -120,12 +123,17 @@ fn task_owner(task: *const u8, netns: u32) -> Owner {
     }
 }
 
-/// Role of a socket that is not remembered, by its state.
+/// Role of a socket that is not remembered.
 #[inline(always)]
-fn role_of_state(state: u8) -> u8 {
-    if state == TCP_LISTEN {
-        role::LISTENER
-    } else {
-        role::UNKNOWN
+fn role_of(sock: &TcpSock<Probed>, state: u8) -> u8 {
+    match state {
+        TCP_LISTEN => role::LISTENER,
+        TCP_SYN_SENT => role::ACTIVE,
+        TCP_ESTABLISHED | TCP_CLOSE_WAIT => match sock.acknowledged_beyond_payload() {
+            Some(1) => role::ACTIVE,
+            Some(0) => role::PASSIVE,
+            _ => role::UNKNOWN,
+        },
+        _ => role::UNKNOWN,
     }
 }

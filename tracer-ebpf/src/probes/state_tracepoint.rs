@@ -75,6 +75,16 @@ impl Socket for Record {
     }
 
     #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        0
+    }
+
+    #[inline(always)]
+    fn mptcp(&self) -> u64 {
+        0
+    }
+
+    #[inline(always)]
     fn has_error(&self) -> bool {
         false
     }

@@ -113,8 +113,10 @@ fn socket(record: &SocketRecord) -> Result<SocketEvent, DecodeError> {
         state,
         family_v6: record.family == net::AF_INET6,
         errno: has(flag::ERROR).then_some(record.error),
-        counters: has(flag::COUNTERS).then(|| counters(record, what, state)),
+        counters: has(flag::COUNTERS).then(|| counters(record)),
         fd: record.fd,
+        ifindex: record.ifindex,
+        mptcp: record.mptcp,
     })
 }
 
@@ -128,22 +130,10 @@ const fn owner(owner: &tracer_common::wire::Owner) -> Owner {
     }
 }
 
-/// `bytes_received` counts the peer's FIN as a byte; who looks at traffic does not.
-fn counters(record: &SocketRecord, what: What, state: TcpState) -> Counters {
-    let fin_received = match state {
-        TcpState::CloseWait | TcpState::LastAck | TcpState::Closing | TcpState::TimeWait => true,
-        // FIN-WAIT-2 is left by the peer's FIN, or else with an error or by a time-out.
-        TcpState::FinWait2 => matches!(what, What::Closed) && record.error == 0,
-        TcpState::Established
-        | TcpState::SynSent
-        | TcpState::SynReceived
-        | TcpState::FinWait1
-        | TcpState::Closed
-        | TcpState::Listen => false,
-    };
+const fn counters(record: &SocketRecord) -> Counters {
     Counters {
         sent_bytes: record.sent_bytes,
-        received_bytes: record.received_bytes.saturating_sub(u64::from(fin_received)),
+        received_bytes: record.received_bytes,
         rtt_us: record.rtt_us,
         retransmits: record.retransmits,
     }
@@ -161,6 +151,8 @@ fn process(record: &ProcessRecord) -> ProcessEvent {
         comm: Comm(record.comm),
         filename: text(&record.filename),
         arg0: text(&record.arg0),
+        exe: (record.exe_inode != 0).then_some((record.exe_dev, record.exe_inode)),
+        file_name: text(&record.file_name),
     }
 }
 

@@ -142,6 +142,8 @@ mod tests {
             errno: None,
             counters: None,
             fd: 0,
+            ifindex: 0,
+            mptcp: 0,
         }
     }
 

@@ -46,6 +46,8 @@ fn exec(tgid: u32, at_ns: u64, path: &str) -> ProcessEvent {
         comm: comm(name),
         filename: path.into(),
         arg0: name.into(),
+        exe: None,
+        file_name: String::new(),
     }
 }
 

@@ -120,6 +120,8 @@ fn without_proc_a_name_is_not_judged() {
         comm: Comm(comm),
         filename: "/var/lib/link".into(),
         arg0: "x".into(),
+        exe: None,
+        file_name: String::new(),
     });
     assert_eq!(
         spoofed(table.who(7, 5).unwrap(), None, &rules),

@@ -154,7 +154,7 @@ fn put(socket: &Socket, owner: Option<(Owner, u32)>, netns: u32, at_ns: u64, row
         role: match socket.state {
             LISTEN => role::LISTENER,
             SYN_SENT => role::ACTIVE,
-            _ => role::UNKNOWN,
+            _ => counters.role,
         },
         flags,
         state: socket.state,
@@ -165,9 +165,12 @@ fn put(socket: &Socket, owner: Option<(Owner, u32)>, netns: u32, at_ns: u64, row
         received_bytes: counters.received_bytes,
         retransmits: counters.retransmits,
         fd,
+        ifindex: socket.ifindex,
+        pad: 0,
+        mptcp: 0,
     };
     rows.extend_from_slice(record.as_bytes());
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "144")]
+#[expect(clippy::cast_possible_truncation, reason = "160")]
 const LEN: u16 = size_of::<SocketRecord>() as u16;

@@ -4,6 +4,8 @@
 //! addresses the network's.
 #![forbid(unsafe_code)]
 
+use tracer_common::wire::role;
+
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -19,6 +21,12 @@ pub(super) const AF_INET6: u8 = 10;
 /// Bits of the states 1 to 11 without `TIME_WAIT` (6) and CLOSE (7). Later numbers are not full sockets:
 /// `NEW_SYN_RECV` (12) is a request, `BOUND_INACTIVE` (13) has no peer.
 const STATES: u32 = 0b1111_0011_1110;
+
+/// `include/net/tcp_states.h`.
+const ESTABLISHED: u8 = 1;
+const CLOSE_WAIT: u8 = 8;
+const LAST_ACK: u8 = 9;
+const CLOSING: u8 = 11;
 
 const HEADER: usize = 16;
 /// `struct inet_diag_msg`.
@@ -37,6 +45,8 @@ pub(super) struct Socket {
     pub(super) remote_port: u16,
     /// Of sockfs, unique over all namespaces; 0 when no file refers to the socket.
     pub(super) inode: u32,
+    /// Device it is bound to; 0 for none, and where the kernel does not tell.
+    pub(super) ifindex: u32,
     /// Absent where the kernel does not tell, and for listening sockets.
     pub(super) counters: Option<Counters>,
 }
@@ -49,6 +59,8 @@ pub(super) struct Counters {
     pub(super) received_bytes: u64,
     /// Without what was sent again.
     pub(super) sent_bytes: u64,
+    /// How it came to its connection, by the SYN among the bytes acknowledged.
+    pub(super) role: u8,
 }
 
 /// Why an answer is of no use.
@@ -143,10 +155,11 @@ fn socket(body: &[u8]) -> Option<Socket> {
         local_addr: address(family, body.get(8..)?)?,
         remote_addr: address(family, body.get(24..)?)?,
         inode: u32_at(body, 68)?,
+        ifindex: u32_at(body, 40)?,
         counters: if state == super::LISTEN {
             None
         } else {
-            info.and_then(counters)
+            info.and_then(|info| counters(info, state))
         },
     })
 }
@@ -164,13 +177,23 @@ fn attribute(mut attributes: &[u8], kind: u16) -> Option<&[u8]> {
 }
 
 /// Absent before 4.19, whose `tcp_info` ends before `tcpi_bytes_sent`.
-fn counters(info: &[u8]) -> Option<Counters> {
+fn counters(info: &[u8], state: u8) -> Option<Counters> {
     let (sent, again) = (u64_at(info, 200)?, u64_at(info, 208)?);
+    let (acked, received) = (u64_at(info, 120)?, u64_at(info, 128)?);
+    let sent_bytes = sent.wrapping_sub(again);
+    let settled = u32_at(info, 24)? == 0 && matches!(state, ESTABLISHED | CLOSE_WAIT);
     Some(Counters {
         rtt_us: u32_at(info, 68)?,
         retransmits: u32_at(info, 100)?,
-        received_bytes: u64_at(info, 128)?,
-        sent_bytes: sent.wrapping_sub(again),
+        // The kernel counts the peer's FIN as a byte; a socket in FIN-WAIT-2 still waits for it.
+        received_bytes: received.saturating_sub(u64::from(matches!(state, CLOSE_WAIT | LAST_ACK | CLOSING))),
+        sent_bytes,
+        // Who sent the SYN has one byte more acknowledged than sent, until its own FIN.
+        role: match acked.wrapping_sub(sent_bytes) {
+            1 if settled => role::ACTIVE,
+            0 if settled => role::PASSIVE,
+            _ => role::UNKNOWN,
+        },
     })
 }
 

@@ -30,6 +30,7 @@ pub(super) fn parse(line: &str) -> Option<Socket> {
         local_port,
         remote_port,
         inode,
+        ifindex: 0,
         counters: None,
     })
 }

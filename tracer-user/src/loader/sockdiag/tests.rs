@@ -45,6 +45,7 @@ fn diag(family: u8, state: u8, local: [u8; 16], remote: [u8; 16], info: usize) -
     let mut tcp_info = [0; 248];
     tcp_info[68..72].copy_from_slice(&150_u32.to_ne_bytes());
     tcp_info[100..104].copy_from_slice(&3_u32.to_ne_bytes());
+    tcp_info[120..128].copy_from_slice(&8001_u64.to_ne_bytes());
     tcp_info[128..136].copy_from_slice(&5000_u64.to_ne_bytes());
     tcp_info[200..208].copy_from_slice(&9000_u64.to_ne_bytes());
     tcp_info[208..216].copy_from_slice(&1000_u64.to_ne_bytes());
@@ -75,6 +76,34 @@ fn answer() -> Vec<u8> {
     out
 }
 
+#[test]
+fn the_syn_among_the_bytes_acknowledged_tells_who_connected() {
+    let listed = |state: u8, edit: fn(&mut [u8])| {
+        let mut body = diag(AF_INET, state, v4(1), v4(2), 248);
+        let info = body.len() - 248;
+        edit(&mut body[info..]);
+        let (sockets, _end) = parsed(&message(20, 2, 7, &body));
+        sockets[0].counters.unwrap()
+    };
+    let cases: &[(&str, u8, fn(&mut [u8]), u8)] = &[
+        ("one byte more than sent", 1, |_| {}, role::ACTIVE),
+        ("as many as sent", 1, |info| info[120] = 0x40, role::PASSIVE),
+        ("fewer than sent", 1, |info| info[120] = 0x3f, role::UNKNOWN),
+        ("something is on its way", 1, |info| info[24] = 1, role::UNKNOWN),
+        ("its own FIN counts too", 4, |_| {}, role::UNKNOWN),
+        ("the peer's FIN does not", 8, |_| {}, role::ACTIVE),
+    ];
+    for (case, state, edit, want) in cases {
+        assert_eq!(listed(*state, *edit).role, *want, "{case}");
+    }
+    let received = |state| listed(state, |_| {}).received_bytes;
+    assert_eq!(
+        [1, 4, 5, 8, 9, 11].map(received),
+        [5000, 5000, 5000, 4999, 4999, 4999],
+        "the peer's FIN is not a byte of payload"
+    );
+}
+
 fn parsed(datagram: &[u8]) -> (Vec<Socket>, Result<Answer, AnswerError>) {
     let mut sockets = Vec::new();
     let end = parse(datagram, 7, |socket| sockets.push(socket));
@@ -88,6 +117,7 @@ fn an_answer_gives_its_sockets() {
         retransmits: 3,
         received_bytes: 5000,
         sent_bytes: 8000,
+        role: role::ACTIVE,
     };
     let established = Socket {
         family: AF_INET,
@@ -97,6 +127,7 @@ fn an_answer_gives_its_sockets() {
         local_port: 2379,
         remote_port: 40000,
         inode: 77,
+        ifindex: 0,
         counters: Some(counters),
     };
     let listening = Socket {

@@ -164,6 +164,8 @@ impl Socket {
             errno: Some(0),
             counters: None,
             fd: 3,
+            ifindex: 0,
+            mptcp: 0,
         }
     }
 

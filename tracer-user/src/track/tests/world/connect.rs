@@ -158,12 +158,10 @@ impl World {
             if let Some(address) = self.end(id, other) {
                 let sock = self.sock(address);
                 sock.state = CLOSE_WAIT;
-                sock.received += 1;
             }
             return;
         };
         if let Some(address) = self.end(id, first) {
-            self.sock(address).received += 1;
             self.end_socket(address, kind::CLOSED, FIN_WAIT2, 0);
         }
         if let Some(address) = self.end(id, side) {

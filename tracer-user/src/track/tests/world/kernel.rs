@@ -126,7 +126,7 @@ impl World {
             header: RecordHeader {
                 kind,
                 version: WIRE_VERSION,
-                len: 144,
+                len: 160,
                 pad: 0,
                 at_ns: self.now_ns,
             },
@@ -147,6 +147,9 @@ impl World {
             received_bytes: if fresh { 0 } else { sock.received },
             retransmits: 0,
             fd: 0,
+            ifindex: 0,
+            pad: 0,
+            mptcp: 0,
         }
     }
 
