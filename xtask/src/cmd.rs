@@ -32,6 +32,13 @@ pub(crate) fn tracer() -> Result<PathBuf> {
     Ok(target_dir()?.join("release/kcn-trace"))
 }
 
+/// A tracer that is built already and is to be tested instead: `$KCN_TRACE_BIN`.
+pub(crate) fn chosen_tracer() -> Option<PathBuf> {
+    env::var_os("KCN_TRACE_BIN")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
 /// The cargo that runs us, in the workspace, without what it set for this package alone: build scripts
 /// that watch those variables would run again each time xtask and a plain cargo take turns.
 pub(crate) fn cargo(args: &[&str]) -> Command {

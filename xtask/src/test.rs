@@ -26,7 +26,7 @@ const STAGES: &[Stage] = &[
     ("unit and replay", plain),
     ("live", live),
     ("virtual machine", |filter| {
-        vm::run(&[vm::DEFAULT_VERSION.to_owned()], filter)
+        vm::run(&[vm::DEFAULT_VERSION.to_owned()], filter, &cmd::tracer()?)
     }),
 ];
 
@@ -62,8 +62,13 @@ pub(crate) fn test(filter: Option<&str>) -> bool {
 /// `cargo xtask vm`: boots each version, with the tests in it. True when all is well.
 pub(crate) fn test_vm(versions: &[String], filter: Option<&str>) -> Result<bool> {
     setup(Purpose::Test)?;
-    build()?;
-    let total = vm::run(versions, filter)?;
+    let tracer = if let Some(tracer) = cmd::chosen_tracer() {
+        tracer
+    } else {
+        build()?;
+        cmd::tracer()?
+    };
+    let total = vm::run(versions, filter, &tracer)?;
     summary(&total, total.passed);
     Ok(total.failed == 0 && total.passed > 0)
 }

@@ -19,16 +19,15 @@ pub(super) const END: &str = "KCN-TRACE-VM: end";
 const TRACER: &str = "/bin/kcn-trace";
 
 /// Writes the archive to `file`.
-pub(super) fn write(file: &Path, programs: &[Artifact], filter: Option<&str>) -> Result<()> {
+pub(super) fn write(file: &Path, tracer: &Path, programs: &[Artifact], filter: Option<&str>) -> Result<()> {
     let out = File::create(file).with_context(|| format!("cannot create {}", file.display()))?;
     let mut archive = Archive::new(BufWriter::new(out));
     let busybox =
         cmd::find("busybox").context("busybox is not here; `cargo xtask setup --for test` installs it")?;
-    let tracer = cmd::tracer()?;
 
     let mut copies: Vec<(PathBuf, PathBuf)> = vec![
         (busybox, PathBuf::from("/bin/busybox")),
-        (tracer, PathBuf::from(TRACER)),
+        (tracer.to_owned(), PathBuf::from(TRACER)),
     ];
     // Tests find their helpers beside themselves, so each program keeps the path it has here.
     copies.extend(

@@ -10,37 +10,53 @@ use crate::cmd;
 use crate::cmd::{say, to_stderr};
 use crate::ebpf_toolchain::facts::cache_dir;
 
-/// A kernel line, the Debian suite that offers it, and the processors it gets.
+/// A kernel line, the Debian suite that offers it, and how it is booted.
 struct Line {
     version: &'static str,
     suite: &'static str,
     cpus: u8,
+    preempt: Preempt,
+}
+
+/// Whether tasks are preempted inside the kernel, and so inside tracing programs from 7.0 on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Preempt {
+    /// As the distribution built it.
+    Default,
+    /// Wherever the kernel allows: `preempt=full`.
+    Full,
 }
 
 /// Under emulation two processors that patch each other's code crashed 6.12 in 8 of 40 boots; one in none of 40.
 /// 6.1 had none of 30 with two.
 const LINES: &[Line] = &[
-    Line {
-        version: "5.10",
-        suite: "bullseye-security",
-        cpus: 2,
-    },
-    Line {
-        version: "6.1",
-        suite: "bookworm",
-        cpus: 2,
-    },
-    Line {
-        version: "6.12",
-        suite: "trixie",
-        cpus: 1,
-    },
+    line("5.10", "bullseye-security", 2, Preempt::Default),
+    line("6.1", "bookworm", 2, Preempt::Default),
+    line("6.12", "trixie", 1, Preempt::Default),
+    line("6.18", BACKPORTS, 1, Preempt::Default),
+    line("7.0", BACKPORTS, 1, Preempt::Full),
+    line("7.1", BACKPORTS, 1, Preempt::Full),
+    line("7.2", BACKPORTS, 1, Preempt::Full),
+    line("7.3", BACKPORTS, 1, Preempt::Full),
 ];
+
+const BACKPORTS: &str = "trixie-backports";
+
+const fn line(version: &'static str, suite: &'static str, cpus: u8, preempt: Preempt) -> Line {
+    Line {
+        version,
+        suite,
+        cpus,
+        preempt,
+    }
+}
 
 /// A kernel that can be booted.
 pub(crate) struct Kernel {
     pub(super) image: PathBuf,
     pub(super) cpus: u8,
+    /// What its command line has beside what every machine's has.
+    pub(super) arguments: &'static str,
 }
 
 /// Names of the versions that can be fetched.
@@ -62,10 +78,7 @@ pub(crate) fn kernel(version: &str) -> Result<Kernel> {
     let what = format!("kernel {version}");
     if image.is_file() {
         say(&what, &format!("present ({})", image.display()));
-        return Ok(Kernel {
-            image,
-            cpus: line.cpus,
-        });
+        return Ok(line.kernel(image));
     }
     say(
         &what,
@@ -83,10 +96,21 @@ pub(crate) fn kernel(version: &str) -> Result<Kernel> {
     });
     cmd::remove(&work)?;
     result.with_context(|| format!("cannot get kernel {version}"))?;
-    Ok(Kernel {
-        image,
-        cpus: line.cpus,
-    })
+    Ok(line.kernel(image))
+}
+
+impl Line {
+    fn kernel(&self, image: PathBuf) -> Kernel {
+        let arguments = match self.preempt {
+            Preempt::Default => "",
+            Preempt::Full => " preempt=full",
+        };
+        Kernel {
+            image,
+            cpus: self.cpus,
+            arguments,
+        }
+    }
 }
 
 fn fetch(line: &Line, work: &Path) -> Result<PathBuf> {
@@ -98,29 +122,37 @@ fn fetch(line: &Line, work: &Path) -> Result<PathBuf> {
     )?;
     let package = newest(&names)
         .with_context(|| format!("{suite} has no package linux-image-{version}.*-cloud-amd64"))?;
-    let mut deb = apt.download(package)?;
-    if !unpack(&deb, work)? {
-        // Later packages are shells; the image is in the package they depend on.
-        let depends = cmd::output(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Depends"))?;
-        let binary = depends
-            .split([',', '|', ' '])
-            .find(|word| word.starts_with("linux-binary-"));
-        deb = apt.download(
-            binary.with_context(|| format!("{package} holds no kernel and depends on none: {depends}"))?,
-        )?;
-        unpack(&deb, work)?;
+    let deb = apt.download(package)?;
+    let root = work.join("root");
+    if let Some(image) = unpack(&deb, &root)? {
+        return Ok(image);
     }
-    entry(&work.join("root/boot"), "vmlinuz-")?
-        .with_context(|| format!("no boot/vmlinuz-* in {}", deb.display()))
+    // Later packages are shells; the image is in the package they depend on.
+    let depends = cmd::output(Command::new("dpkg-deb").arg("--field").arg(&deb).arg("Depends"))?;
+    let binary = depends
+        .split([',', '|', ' '])
+        .find(|word| word.starts_with("linux-binary-"))
+        .with_context(|| format!("{package} holds no kernel and depends on none: {depends}"))?;
+    let deb = apt.download(binary)?;
+    unpack(&deb, &root)?.with_context(|| format!("no kernel in {}", deb.display()))
 }
 
-/// Unpacks without installing; says whether a kernel was in it.
-fn unpack(deb: &Path, work: &Path) -> Result<bool> {
-    let root = work.join("root");
+/// Unpacks without installing; the kernel, if one was in it: in `boot`, from 7.2 on among the modules.
+fn unpack(deb: &Path, root: &Path) -> Result<Option<PathBuf>> {
     cmd::run(to_stderr(
-        Command::new("dpkg-deb").arg("--extract").arg(deb).arg(&root),
+        Command::new("dpkg-deb").arg("--extract").arg(deb).arg(root),
     ))?;
-    Ok(entry(&root.join("boot"), "vmlinuz-")?.is_some())
+    image_in(root)
+}
+
+fn image_in(root: &Path) -> Result<Option<PathBuf>> {
+    if let Some(image) = entry(&root.join("boot"), "vmlinuz-")? {
+        return Ok(Some(image));
+    }
+    match entry(&root.join("usr/lib/modules"), "")? {
+        Some(release) => entry(&release, "vmlinuz"),
+        None => Ok(None),
+    }
 }
 
 /// The newest cloud image among package names; `-unsigned` and `-dbg` variants end differently.
@@ -149,5 +181,24 @@ mod tests {
                      linux-image-6.1.0-41-cloud-amd64-unsigned\nlinux-image-6.1.0-42-amd64\nlinux-image-6.1.0-42-cloud-amd64-dbg\n";
         assert_eq!(newest(names), Some("linux-image-6.1.0-40-cloud-amd64"));
         assert_eq!(newest(""), None);
+    }
+
+    #[test]
+    fn kernels_are_found_where_packages_of_any_age_put_them() {
+        let work = std::env::temp_dir().join(format!("kcn-trace-images.{}", std::process::id()));
+        let cases = [
+            ("up to 7.1", "boot/vmlinuz-6.1.0-40-cloud-amd64"),
+            ("from 7.2 on", "usr/lib/modules/7.2.12+deb13-cloud-amd64/vmlinuz"),
+        ];
+        for (name, path) in cases {
+            let root = work.join(name);
+            let image = root.join(path);
+            assert_eq!(image_in(&root).unwrap(), None, "case: {name}");
+            fs::create_dir_all(image.parent().unwrap()).unwrap();
+            assert_eq!(image_in(&root).unwrap(), None, "case: {name}, a directory only");
+            fs::write(&image, "").unwrap();
+            assert_eq!(image_in(&root).unwrap(), Some(image), "case: {name}");
+        }
+        cmd::remove(&work).unwrap();
     }
 }

@@ -59,8 +59,8 @@ pub(crate) fn versions() -> Vec<&'static str> {
     kernel::versions().collect()
 }
 
-/// Boots each version and runs [`TESTS`] in it. The released tracer must have been built.
-pub(crate) fn run(versions: &[String], filter: Option<&str>) -> Result<Tally> {
+/// Boots each version and runs [`TESTS`] of this tracer in it.
+pub(crate) fn run(versions: &[String], filter: Option<&str>, tracer: &Path) -> Result<Tally> {
     if let Some(obstacle) = obstacle() {
         let mut tally = Tally::default();
         for version in versions {
@@ -72,7 +72,7 @@ pub(crate) fn run(versions: &[String], filter: Option<&str>) -> Result<Tally> {
     let dir = cmd::target_dir()?.join("vm");
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let initramfs = dir.join("initramfs.cpio");
-    initramfs::write(&initramfs, &programs, filter)?;
+    initramfs::write(&initramfs, tracer, &programs, filter)?;
     let expected = programs
         .iter()
         .filter(|program| program.kind == Kind::Test)
@@ -148,9 +148,11 @@ fn qemu(kernel: &Kernel, initramfs: &Path) -> Command {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-accel", "tcg,thread=single", "-cpu", "max", "-m", "1024"]);
     qemu.args(["-nographic", "-no-reboot", "-nic", "none"]);
+    let arguments = format!("console=ttyS0 quiet panic=-1{}", kernel.arguments);
     qemu.arg("-smp")
         .arg(kernel.cpus.to_string())
-        .args(["-append", "console=ttyS0 quiet panic=-1"]);
+        .arg("-append")
+        .arg(arguments);
     qemu.arg("-kernel")
         .arg(&kernel.image)
         .arg("-initrd")

@@ -2,9 +2,13 @@
 
 use crate::control::{invalid, port_of};
 use crate::socket;
+use rustix::net::sockopt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+/// Longest wait for a FIN's acknowledgement on loopback.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Held connections, in the order in which they were opened.
 #[derive(Default)]
@@ -38,8 +42,10 @@ impl Dialed {
         for length in 1..=count {
             let mut stream = socket::dial(to, Some(from))?;
             stream.write_all(&vec![b'x'; length])?;
-            // The other side closes first, so that its end keeps the TIME_WAIT and this port is free again.
+            // The other side closes first, so that its end keeps the TIME_WAIT and this port is free again: once our FIN
+            // is acknowledged, for which a lingering close waits.
             stream.read_to_end(&mut Vec::new())?;
+            sockopt::set_socket_linger(&stream, Some(LINGER))?;
         }
         Ok(count.to_string())
     }
