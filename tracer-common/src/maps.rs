@@ -16,6 +16,32 @@ pub const RING_BYTES: u32 = 4 << 20;
 /// Default room of the socket table: one entry for every socket that listens, connects or is connected.
 pub const SOCKETS_MAX: u32 = 1 << 17;
 
+/// Array of one [`SnapshotPass`].
+pub const PASS: &str = "PASS";
+
+/// Subflows of an MPTCP connection that are followed beside the first. The kernel's own path manager makes at most 8.
+pub const SUBFLOWS_MAX: u32 = 16;
+
+/// One pass of the snapshot over all file tables.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(
+        zerocopy::FromBytes,
+        zerocopy::IntoBytes,
+        zerocopy::KnownLayout,
+        zerocopy::Immutable
+    )
+)]
+pub struct SnapshotPass {
+    /// 0 for all TCP sockets and the first subflow of each MPTCP socket; n for the n-th that joined.
+    pub subflow: u32,
+    /// Set to 1 by a pass that has seen an MPTCP socket with further subflows.
+    pub more: u32,
+}
+assert_layout!(SnapshotPass, size = 8, align = 4, { subflow: u32 = 0, more: u32 = 4 });
+
 /// What the kernel side remembers of a socket from its opening to its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -36,6 +36,8 @@ pub(crate) fn read_setting(offset: usize) -> u32 {
 const AF_INET6: u16 = 10;
 /// `IPPROTO_TCP`.
 const IPPROTO_TCP: u16 = 6;
+/// `IPPROTO_MPTCP`, which 5.6 introduced together with the second byte of `sk_protocol`.
+const IPPROTO_MPTCP: u16 = 262;
 
 /// Bit of `skc_flags` that the peer's FIN sets, and nothing else:
 /// <https://github.com/torvalds/linux/blob/v6.12/net/ipv4/tcp_input.c#L4478>.
@@ -231,6 +233,16 @@ impl<M: Memory> Socket for TcpSock<M> {
     }
 
     #[inline(always)]
+    fn first_subflow(&self) -> u64 {
+        let mptcp = self.mptcp();
+        if mptcp == 0 {
+            return 0;
+        }
+        let first: u64 = probe(mptcp as *const u8, setting!(mptcp_first));
+        if first == self.address() { 0 } else { first }
+    }
+
+    #[inline(always)]
     fn has_error(&self) -> bool {
         setting!(sk_err) != ABSENT
     }
@@ -293,12 +305,22 @@ pub(crate) fn probe<T: Copy + Default>(base: *const u8, offset: u32) -> T {
 /// Whether the protocol at `base + offset`, an integer of 1 or 2 bytes, is TCP.
 #[inline(always)]
 pub(crate) fn is_tcp(base: *const u8, offset: u32, bytes: u32) -> bool {
-    let protocol = if bytes == 2 {
+    protocol(base, offset, bytes) == IPPROTO_TCP
+}
+
+/// Whether a socket of the families IPv4 or IPv6 is an MPTCP socket.
+#[inline(always)]
+pub(crate) fn is_mptcp(sk: *const u8) -> bool {
+    protocol(sk, setting!(sk_protocol), setting!(sk_protocol_bytes)) == IPPROTO_MPTCP
+}
+
+#[inline(always)]
+fn protocol(base: *const u8, offset: u32, bytes: u32) -> u16 {
+    if bytes == 2 {
         probe::<u16>(base, offset)
     } else {
         u16::from(probe::<u8>(base, offset))
-    };
-    protocol == IPPROTO_TCP
+    }
 }
 
 /// Reads a pointer; null when it cannot be read or this kernel has no such field.

@@ -26,6 +26,9 @@ pub(crate) trait Socket {
     /// Address of the MPTCP socket of which it is a subflow; 0 for none.
     fn mptcp(&self) -> u64;
 
+    /// Of a subflow that joined later, the address of the connection's first; 0 for that one and for plain TCP.
+    fn first_subflow(&self) -> u64;
+
     /// Whether `error` means something.
     fn has_error(&self) -> bool;
 

@@ -1,18 +1,26 @@
 //! Every TCP socket of every network namespace with its owner, state and counters, in one pass over all file tables.
 //!
+//! A file may be an MPTCP socket, as all listening sockets of programs built with Go 1.24 or later are: then its TCP
+//! sockets are its subflows, and who holds the file owns them.
+//!
 //! A socket the programs have not seen yet is remembered here, so that its end carries its owner and the same
 //! first-seen time: that is what joins a snapshot with the records around it.
 
-use core::mem::MaybeUninit;
+use core::ptr;
 
-use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
+use aya_ebpf::{
+    helpers::generated::{bpf_seq_write, bpf_sock_from_file},
+    macros::map,
+    maps::{Array, PerCpuArray},
+};
 use tracer_common::{
-    maps::SocketEntry,
+    maps::{SUBFLOWS_MAX, SnapshotPass, SocketEntry},
+    settings::ABSENT,
     wire::{Owner, SocketRecord, flag, kind, role},
 };
 
 use crate::{
-    kernel::{Probed, TcpSock, now_ns, pointer, probe, setting},
+    kernel::{Probed, TcpSock, is_mptcp, now_ns, pointer, probe, setting},
     socket::Socket,
     sockets::{adopt, entry, fill, forget, lookup, remember_new},
 };
@@ -34,6 +42,14 @@ struct IterMeta {
     session_id: u64,
     seq_num: u64,
 }
+
+/// Which subflow a pass shows; user space sets it before the pass.
+#[map]
+static PASS: Array<SnapshotPass> = Array::with_max_entries(1, 0);
+
+/// The row in the making: the stack has 512 bytes. One snapshot runs at a time, and never moves to another CPU meanwhile.
+#[map]
+static ROW: PerCpuArray<SocketRecord> = PerCpuArray::with_max_entries(1, 0);
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -61,33 +77,76 @@ pub(crate) extern "C" fn snapshot_iter(ctx: *const TaskFile) -> i32 {
     if sk.is_null() || (family != AF_INET && family != AF_INET6) {
         return 0;
     }
-    let Some(sock) = TcpSock::<Probed>::new(sk) else {
+    let Some(sock) = TcpSock::<Probed>::new(behind(sk)) else {
         return 0;
     };
+    row(&sock, task, fd as u32, seq);
+    0
+}
+
+/// The TCP socket that this pass shows of a file's socket; null for none. A pass shows one subflow of each MPTCP socket,
+/// because the verifier would have to follow every path through a row for every subflow of a loop over them.
+#[inline(always)]
+fn behind(sk: *const u8) -> *const u8 {
+    let Some(pass) = PASS.get_ptr_mut(0) else {
+        return ptr::null();
+    };
+    // SAFETY: the map holds one element for ever.
+    let pass = unsafe { &mut *pass };
+    if setting!(mptcp_conn_list) == ABSENT || !is_mptcp(sk) {
+        return if pass.subflow == 0 { sk } else { ptr::null() };
+    }
+    let first = pointer(sk, setting!(mptcp_first));
+    let head = sk.wrapping_add(setting!(mptcp_conn_list) as usize);
+    let mut node = pointer(head, 0);
+    let mut found = if pass.subflow == 0 { first } else { ptr::null() };
+    let mut number = 0;
+    for _ in 0..=SUBFLOWS_MAX {
+        if node.is_null() || node == head {
+            return found;
+        }
+        let context = node.wrapping_sub(setting!(mptcp_subflow_node) as usize);
+        let sock = pointer(context, setting!(mptcp_subflow_tcp_sock));
+        node = pointer(node, 0);
+        if sock == first {
+            continue;
+        }
+        number += 1;
+        if number == pass.subflow {
+            found = sock;
+        }
+        if number > pass.subflow {
+            pass.more = 1;
+            return found;
+        }
+    }
+    found
+}
+
+/// One row: a socket, by one of its holders.
+#[inline(always)]
+fn row(sock: &TcpSock<Probed>, task: *const u8, fd: u32, seq: *mut u8) {
     let state = sock.state();
     if state == TCP_CLOSE {
-        return 0;
+        return;
     }
     let owner = task_owner(task, sock.netns());
-    let known = known(&sock, state, owner);
+    let known = known(sock, state, owner);
     // The row names the task that holds the descriptor; several may, and the reader chooses.
     let row = SocketEntry {
         owner,
         flags: known.flags | flag::OWNER,
         ..known
     };
-    let mut record = MaybeUninit::<SocketRecord>::uninit();
-    fill(record.as_mut_ptr(), &sock, kind::SEEN, now_ns(), &row, state);
+    let Some(record) = ROW.get_ptr_mut(0) else {
+        return;
+    };
+    fill(record, sock, kind::SEEN, now_ns(), &row, state);
     // SAFETY: `fill` has written the record; `seq` is the kernel's.
     unsafe {
-        (*record.as_mut_ptr()).fd = fd as u32;
-        bpf_seq_write(
-            seq.cast(),
-            record.as_ptr().cast(),
-            size_of::<SocketRecord>() as u32,
-        );
+        (*record).fd = fd;
+        bpf_seq_write(seq.cast(), record.cast(), size_of::<SocketRecord>() as u32);
     }
-    0
 }
 
 /// What is remembered of the socket; from now on also if nothing was.

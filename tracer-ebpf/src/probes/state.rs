@@ -8,7 +8,10 @@ use aya_ebpf::{
     macros::{btf_tracepoint, raw_tracepoint},
     programs::{BtfTracePointContext, RawTracePointContext},
 };
-use tracer_common::wire::{flag, kind, role};
+use tracer_common::{
+    maps::SocketEntry,
+    wire::{flag, kind, role},
+};
 
 use crate::{
     emit::count,
@@ -70,11 +73,28 @@ pub(super) fn handle<S: Socket>(sock: &S, old: i32, new: i32) {
 /// In the context of the caller of `connect`, before the local port is chosen.
 #[inline(always)]
 pub(super) fn connecting<S: Socket>(sock: &S) {
-    let owner = current_owner(sock.netns());
-    remember(
-        sock.address(),
-        &entry(now_ns(), owner, 0, role::ACTIVE, flag::OWNER),
-    );
+    let active = match sock.first_subflow() {
+        0 => entry(
+            now_ns(),
+            current_owner(sock.netns()),
+            0,
+            role::ACTIVE,
+            flag::OWNER,
+        ),
+        // A kernel thread connects it for the owner of the connection.
+        first => joining(sock, first, role::ACTIVE),
+    };
+    remember(sock.address(), &active);
+}
+
+/// The entry of a subflow that joins an MPTCP connection: whose its first subflow is.
+#[inline(always)]
+fn joining<S: Socket>(sock: &S, first: u64, role: u8) -> SocketEntry {
+    let (owner, flags) = match lookup(first) {
+        Some(known) => (known.owner, known.flags & flag::OWNER),
+        None => (unknown(sock.netns()).owner, 0),
+    };
+    entry(now_ns(), owner, 0, role, flags)
 }
 
 #[inline(always)]
@@ -84,7 +104,14 @@ fn established<S: Socket>(sock: &S, old: i32) {
     let at_ns = now_ns();
     let port = sock.local_port();
     if old == TCP_SYN_RECV {
-        let passive = entry(at_ns, unknown(sock.netns()).owner, port, role::PASSIVE, 0);
+        let passive = match sock.first_subflow() {
+            0 => entry(at_ns, unknown(sock.netns()).owner, port, role::PASSIVE, 0),
+            // Nobody accepts it.
+            first => SocketEntry {
+                local_port: port,
+                ..joining(sock, first, role::PASSIVE)
+            },
+        };
         if remember_new(sock.address(), &passive) {
             return report(sock, kind::OPENED, at_ns, &passive, old as u8);
         }

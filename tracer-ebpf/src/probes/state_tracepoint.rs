@@ -85,6 +85,11 @@ impl Socket for Record {
     }
 
     #[inline(always)]
+    fn first_subflow(&self) -> u64 {
+        0
+    }
+
+    #[inline(always)]
     fn has_error(&self) -> bool {
         false
     }

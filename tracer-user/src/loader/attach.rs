@@ -7,12 +7,12 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{Iter, Program, ProgramError},
 };
 use tracer_common::{
     counters::Counters,
-    maps::{COUNTERS, RECORDS, SOCKETS, SocketEntry},
+    maps::{COUNTERS, PASS, RECORDS, SOCKETS, SUBFLOWS_MAX, SnapshotPass, SocketEntry},
     settings::{SETTINGS, Settings},
     wire::{SocketRecord, role},
 };
@@ -20,7 +20,7 @@ use tracer_common::{
 use crate::clock;
 
 use super::{
-    pod::{CountersPod, SettingsPod},
+    pod::{CountersPod, SettingsPod, SnapshotPassPod},
     probes::{self, Hook, Probe},
     sys,
 };
@@ -78,6 +78,7 @@ pub struct Request {
 pub struct Attached {
     records: RingBuf<MapData>,
     counters: PerCpuArray<MapData, CountersPod>,
+    pass: Array<MapData, SnapshotPassPod>,
     sockets: MapData,
     iterates: bool,
     /// When the last program was in force.
@@ -116,6 +117,7 @@ impl Attached {
         let usable = |name| move |source| AttachError::Map { name, source };
         let records = RingBuf::try_from(take(&mut ebpf, RECORDS)?).map_err(usable(RECORDS))?;
         let counters = PerCpuArray::try_from(take(&mut ebpf, COUNTERS)?).map_err(usable(COUNTERS))?;
+        let pass = Array::try_from(take(&mut ebpf, PASS)?).map_err(usable(PASS))?;
         let Map::HashMap(sockets) = take(&mut ebpf, SOCKETS)? else {
             return Err(AttachError::Missing(SOCKETS));
         };
@@ -123,6 +125,7 @@ impl Attached {
         Ok(Self {
             records,
             counters,
+            pass,
             sockets,
             iterates,
             in_force_ns,
@@ -170,11 +173,28 @@ impl Attached {
         self.iterates
     }
 
-    /// One pass over all sockets: `SocketRecord`s of kind SEEN, one after another, appended to `rows`.
+    /// Every socket: `SocketRecord`s of kind SEEN, one after another, appended to `rows`. One pass over all file tables, and
+    /// another for each further subflow while any MPTCP connection has one. False when some connection has more subflows
+    /// than are followed.
     ///
     /// # Errors
     /// When the iterator cannot be made or read.
-    pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<(), AttachError> {
+    pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<bool, AttachError> {
+        let unusable = |source| AttachError::Map { name: PASS, source };
+        for subflow in 0..=SUBFLOWS_MAX {
+            let pass = SnapshotPass { subflow, more: 0 };
+            self.pass.set(0, SnapshotPassPod(pass), 0).map_err(unusable)?;
+            self.iterate(rows)?;
+            let SnapshotPassPod(pass) = self.pass.get(&0, 0).map_err(unusable)?;
+            if pass.more == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// One pass over all file tables.
+    fn iterate(&mut self, rows: &mut Vec<u8>) -> Result<(), AttachError> {
         let failed = |source: ProgramError| AttachError::Program {
             program: "snapshot_iter",
             hook: "task_file",

@@ -7,6 +7,7 @@ use std::{
 
 use aya::Btf as Types;
 use rustix::{fs::stat, process::getpid};
+use tracer_common::maps::SUBFLOWS_MAX;
 
 use super::{
     attach::{AttachError, Attached, Request},
@@ -77,22 +78,24 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Appends one row for every socket to `rows`; says whether it could see them all.
+    /// Appends one row for every socket to `rows`; says what could not be seen, and so nothing when it saw them all.
     ///
     /// # Errors
     /// When neither the iterator nor /proc can be read.
-    pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<bool, LoadError> {
-        if self.attached.iterates() {
-            self.attached.snapshot(rows)?;
-            return Ok(self.same_pids);
+    pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<Vec<String>, LoadError> {
+        let mut unseen = if self.attached.iterates() {
+            let whole = self.attached.snapshot(rows)?;
+            let deeper =
+                format!("an MPTCP connection has more than {SUBFLOWS_MAX} subflows beside its first");
+            (!whole).then_some(deeper).into_iter().collect()
+        } else {
+            let cgroup2 = self.cgroup2.as_deref();
+            sockdiag::list(Path::new("/proc"), cgroup2, clock::boot_ns(), rows)?.problems
+        };
+        if !self.same_pids {
+            unseen.push("file tables are only those of this pid namespace".to_owned());
         }
-        let listed = sockdiag::list(
-            Path::new("/proc"),
-            self.cgroup2.as_deref(),
-            clock::boot_ns(),
-            rows,
-        )?;
-        Ok(listed.complete && self.same_pids)
+        Ok(unseen)
     }
 }
 

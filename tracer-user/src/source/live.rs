@@ -254,7 +254,8 @@ impl Live {
         self.next_snapshot_ns = began_ns.saturating_add(self.interval_ns);
         sink(&Signal::SnapshotBegin { at_ns: began_ns });
         self.rows.clear();
-        let complete = self.opened.snapshot(&mut self.rows)?;
+        let unseen = self.opened.snapshot(&mut self.rows)?;
+        let complete = unseen.is_empty();
         for row in self.rows.chunks_exact(size_of::<SocketRecord>()) {
             if self.opened.same_pids {
                 self.proc.ask(row, sink);
@@ -277,8 +278,9 @@ impl Live {
         if !complete {
             sink(&Signal::Degraded(&Degraded {
                 what: "a snapshot could not see every socket".to_owned(),
-                why: "some network namespaces or file tables could not be read".to_owned(),
-                remedy: "run as root with CAP_SYS_ADMIN and CAP_SYS_PTRACE".to_owned(),
+                why: unseen.join("; "),
+                remedy: "run as root, with CAP_SYS_ADMIN and CAP_SYS_PTRACE, in the host's pid namespace"
+                    .to_owned(),
             }));
         }
         Ok(())
