@@ -46,6 +46,27 @@ pub fn remaining(held: &BTreeSet<Object>) -> Result<BTreeSet<Object>> {
     Ok(remaining)
 }
 
+/// Room and memory in bytes of the hash table of a process, as the kernel accounts it.
+pub fn table(pid: u32) -> Result<(u64, u64)> {
+    /// `BPF_MAP_TYPE_HASH` (linux/bpf.h).
+    const HASH: &str = "1";
+    let directory = format!("/proc/{pid}/fdinfo");
+    fs::read_dir(&directory)
+        .with_context(|| format!("cannot read {directory}"))?
+        .flatten()
+        .find_map(|entry| {
+            // A descriptor may be closed meanwhile.
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            let field = |name: &str| {
+                let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+                lines.find_map(|(field, value)| (field == name).then(|| value.trim().to_owned()))
+            };
+            let number = |name: &str| field(name)?.parse().ok();
+            (field("map_type")? == HASH).then_some((number("max_entries")?, number("memlock")?))
+        })
+        .with_context(|| format!("process {pid} has no hash table"))
+}
+
 /// Time that all programs of a process have run so far, in nanoseconds. 0 unless the kernel was told to measure.
 pub fn run_time_ns(pid: u32) -> Result<u64> {
     let own = held(pid)?;

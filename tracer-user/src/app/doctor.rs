@@ -56,6 +56,10 @@ fn lines(survey: &Survey) -> Vec<Line> {
         .map(|one| one.name())
         .collect();
     lines.push(line("capabilities", State::Good, &held.join(" ")));
+    let table = &survey.table;
+    let (entries, mib) = (table.entries, table.bytes().div_ceil(1 << 20));
+    let sockets = format!("{entries} sockets, {mib} MiB of kernel memory ({})", table.by);
+    lines.push(line("socket table", State::Good, &sockets));
     match &survey.plan {
         Ok(plan) => {
             for backend in plan.backends() {

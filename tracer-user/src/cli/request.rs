@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tracer_common::maps::{RING_BYTES, SOCKETS_MAX};
+use tracer_common::maps::RING_BYTES;
 
 use super::{
     args::capture::{Probe, SnapshotMode},
@@ -147,8 +147,8 @@ pub struct Capture {
     pub btf: Btf,
     /// Size of the ring buffer: a power of two from 4096.
     pub ring_bytes: u32,
-    /// Room of the socket table.
-    pub sockets_max: u32,
+    /// Room of the socket table; absent for what fits the node.
+    pub sockets_max: Option<u32>,
     /// Time between snapshots.
     pub interval: Duration,
     /// Component rules besides the built-in ones.
@@ -208,7 +208,7 @@ impl Default for Capture {
             snapshot: SnapshotMode::Auto,
             btf: Btf::Kernel,
             ring_bytes: RING_BYTES,
-            sockets_max: SOCKETS_MAX,
+            sockets_max: None,
             interval: Self::INTERVAL,
             rules: None,
             record: None,

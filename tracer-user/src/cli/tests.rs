@@ -348,7 +348,7 @@ fn capture_flags_count_before_and_after_the_command() {
         snapshot: SnapshotMode::Procfs,
         btf: Btf::None,
         ring_bytes: 65_536,
-        sockets_max: 1000,
+        sockets_max: Some(1000),
         interval: Duration::from_secs(1),
         rules: Some("r".into()),
         record: Some("f".into()),

@@ -12,11 +12,13 @@ mod pod;
 pub mod probes;
 pub mod sockdiag;
 mod sys;
+mod table_size;
 pub mod tracepoint_format;
 
 use std::error::Error;
 
 pub use open::{LoadError, Opened, Options, Survey, open, survey};
+pub use table_size::TableSize;
 
 /// An error with all its causes in one line; the verifier's log, which can be long, is cut to its first and last line.
 pub(crate) fn reason(error: &dyn Error) -> String {

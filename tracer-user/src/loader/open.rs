@@ -18,6 +18,7 @@ use super::{
     probes,
     sockdiag::{self, SockDiagError},
     sys,
+    table_size::{self, TableSize},
     tracepoint_format::{self, FormatError},
 };
 use crate::{
@@ -59,8 +60,8 @@ pub struct Options {
     pub btf: Option<Option<PathBuf>>,
     /// `--ring-size`, bytes.
     pub ring_bytes: u32,
-    /// `--max-sockets`, entries.
-    pub sockets_max: u32,
+    /// `--max-sockets`, entries; absent for what fits the node.
+    pub sockets_max: Option<u32>,
 }
 
 /// An opened kernel.
@@ -105,6 +106,8 @@ pub struct Survey {
     pub facts: Facts,
     /// The choice, or why there is none.
     pub plan: Result<Plan, PlanError>,
+    /// Size of the socket table.
+    pub table: TableSize,
     btf: Option<Btf>,
 }
 
@@ -124,11 +127,14 @@ pub fn survey(options: &Options) -> Survey {
         fentry_refused,
     };
     let types = btf.as_ref().map(TypeFacts::of).map_err(String::clone);
-    let facts = Facts::gather(&Roots::default(), &trials, types);
+    let roots = Roots::default();
+    let facts = Facts::gather(&roots, &trials, types);
+    let table = TableSize::choose(options.sockets_max, &table_size::Node::read(&roots.proc, &facts));
     let plan = plan(&facts, options.probes, options.snapshots);
     Survey {
         facts,
         plan,
+        table,
         btf: btf.ok(),
     }
 }
@@ -138,7 +144,12 @@ pub fn survey(options: &Options) -> Survey {
 /// # Errors
 /// [`LoadError`]; nothing stays attached.
 pub fn open(options: &Options) -> Result<Opened, LoadError> {
-    let Survey { facts, plan, btf } = survey(options);
+    let Survey {
+        facts,
+        plan,
+        table,
+        btf,
+    } = survey(options);
     let plan = plan?;
     tracing::debug!(?facts, "kernel");
     for choice in plan.backends() {
@@ -165,15 +176,16 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
         probes: probes_of(&plan),
         settings,
         ring_bytes: options.ring_bytes,
-        sockets_max: options.sockets_max,
+        sockets_max: table.entries,
     };
     let attached = Attached::new(&request, types.as_ref())?;
     let programs = request.probes.len();
-    tracing::info!(programs, ring_bytes = options.ring_bytes, "attached");
+    let (sockets, by) = (table.entries, &table.by);
+    tracing::info!(programs, ring_bytes = options.ring_bytes, sockets, by, "attached");
     drop(types);
     drop(btf);
     sys::release_memory();
-    let session = session(&facts, &plan, options);
+    let session = session(&facts, &plan, options.ring_bytes, table.entries);
     Ok(Opened {
         attached,
         session,
@@ -215,7 +227,7 @@ fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
     [process, connect, accept, closing, state, snapshot].concat()
 }
 
-fn session(facts: &Facts, plan: &Plan, options: &Options) -> Session {
+fn session(facts: &Facts, plan: &Plan, ring_bytes: u32, sockets_max: u32) -> Session {
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let inode = |path: &str| {
         stat(path)
@@ -239,8 +251,8 @@ fn session(facts: &Facts, plan: &Plan, options: &Options) -> Session {
         netns_names: Vec::new(),
         node: None,
         backends: plan.backends(),
-        ring_bytes: options.ring_bytes,
-        sockets_max: options.sockets_max,
+        ring_bytes,
+        sockets_max,
     }
 }
 

@@ -118,6 +118,8 @@ impl Pipeline {
                 self.session = Session::clone(session);
                 self.attribution.start(session);
                 self.tracker.attached(session.attached_ns);
+                // Whoever asks for a larger table wants more connections tracked.
+                self.tracker.make_room(session.sockets_max as usize);
                 self.now_ns = self.now_ns.max(session.attached_ns);
             }
             Signal::Record(raw) => self.record(raw, true),
@@ -334,9 +336,16 @@ impl Pipeline {
                 remedy: "none: connections are complete, some names or services are missing".to_owned(),
             })
         };
+        let sockets_max = self.session.sockets_max;
+        let full = (self.counters.table_full > 0).then(|| Degraded {
+            what: "some connections have no owner".to_owned(),
+            why: format!("the kernel side remembers at most {sockets_max} sockets, and there were more"),
+            remedy: format!("--max-sockets {}", sockets_max.saturating_mul(4)),
+        });
         crowd(forgotten, "translations of connections were forgotten")
             .into_iter()
             .chain(crowd(refused, "facts about pods and services were not taken"))
+            .chain(full)
     }
 
     /// How far everything can be trusted.

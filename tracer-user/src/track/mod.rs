@@ -43,6 +43,9 @@ const REORDERED_NS: u64 = 100_000;
 /// Changes held back until the first snapshot is over; more are told without.
 const HELD_MAX: usize = 1 << 16;
 
+/// Live connections kept whatever is asked for: the largest socket table.
+const CONNECTIONS_MOST: usize = 1 << 24;
+
 /// Something changed. Each connection is told of once, with both ends as far as they are known by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -133,6 +136,11 @@ impl Tracker {
     /// The programs were attached at `at_ns`: what is older could not be seen to open.
     pub const fn attached(&mut self, at_ns: u64) {
         self.attached_ns = at_ns;
+    }
+
+    /// Keeps at least `connections` live connections, as many as there can be sockets.
+    pub fn make_room(&mut self, connections: usize) {
+        self.max_connections = self.max_connections.max(connections.min(CONNECTIONS_MOST));
     }
 
     /// Takes what changed since the last call; the buffer given is reused. Nothing until the first snapshot is over:

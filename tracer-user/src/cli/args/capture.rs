@@ -55,7 +55,7 @@ pub(in crate::cli) struct SizeArgs {
     /// Ring buffer between kernel and tracer: bytes, or with K or M; a power of two [default: 4M]
     #[arg(long, value_name = "BYTES", value_parser = value::ring_bytes, help_heading = CAPTURE)]
     pub(in crate::cli) ring_size: Option<u32>,
-    /// Sockets the kernel side remembers at most [default: 131072]
+    /// Sockets the kernel side remembers at most [default: what fits the node, see `doctor`]
     #[arg(long, value_name = "COUNT", value_parser = value::sockets_max, help_heading = CAPTURE)]
     pub(in crate::cli) max_sockets: Option<u32>,
 }

@@ -51,7 +51,7 @@ impl From<AtOnceArgs> for Capture {
             snapshot: args.probe.snapshot.unwrap_or_default(),
             btf: btf(args.probe.btf),
             ring_bytes: args.size.ring_size.unwrap_or(usual.ring_bytes),
-            sockets_max: args.size.max_sockets.unwrap_or(usual.sockets_max),
+            sockets_max: args.size.max_sockets,
             rules: args.rules.rules,
             record: args.save.record,
             names: args.names.into(),

@@ -176,3 +176,21 @@ fn the_other_end_of_an_own_connection_is_not_shown_and_whoever_gets_its_port_lat
     assert_eq!(graph.edges.len(), 1);
     assert_eq!(graph.edges[0].source, "host/kubelet");
 }
+
+#[test]
+fn a_full_socket_table_is_told_with_its_size_and_the_remedy() {
+    let mut run = Run::new();
+    run.feed(&Signal::Start(&Session {
+        sockets_max: 131_072,
+        ..session()
+    }));
+    assert_eq!(run.pipeline.health().degraded, []);
+    run.feed(&Signal::Counters(&Counters {
+        table_full: 1,
+        ..Counters::default()
+    }));
+    let degraded = run.pipeline.health().degraded;
+    assert_eq!(degraded.len(), 1, "{degraded:?}");
+    assert!(degraded[0].why.contains("at most 131072 sockets"), "{degraded:?}");
+    assert_eq!(degraded[0].remedy, "--max-sockets 524288");
+}
