@@ -249,6 +249,7 @@ fn session(facts: &Facts, plan: &Plan, ring_bytes: u32, sockets_max: u32) -> Ses
             .filter(|netns| *netns != 0)
             .unwrap_or_else(|| inode("/proc/self/ns/net")),
         netns_names: Vec::new(),
+        first_process_cgroup: None,
         node: None,
         backends: plan.backends(),
         ring_bytes,

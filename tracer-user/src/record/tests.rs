@@ -132,6 +132,7 @@ fn any_signal() -> impl Strategy<Value = Owned> {
             host_netns: number,
             node: None,
             netns_names,
+            first_process_cgroup: None,
             backends,
             ring_bytes: number,
             sockets_max: number,

@@ -93,6 +93,10 @@ pub struct Session {
     pub host_netns: u32,
     /// Names of network namespaces by inode, from /run/netns at the start.
     pub netns_names: Vec<(u32, String)>,
+    /// Cgroup of pid 1, below the root of the whole hierarchy; absent where only a part of that can be seen. The container
+    /// in it, if there is one, is this node.
+    #[serde(default)]
+    pub first_process_cgroup: Option<String>,
     /// Name of this node in its cluster; absent where it is in none, or nobody told.
     #[serde(default)]
     pub node: Option<String>,

@@ -96,6 +96,7 @@ impl Live {
         let users = Users::read(&[Path::new("/proc/1/root/etc/passwd"), Path::new("/etc/passwd")]);
         let procfs = Procfs::new("/proc".into()).with_users(users);
         opened.session.netns_names = procfs.named_netns(Path::new("/run/netns"));
+        opened.session.first_process_cgroup = procfs.first_process_cgroup();
         opened.session.node = setup.node;
         let mut live = Self {
             opened,

@@ -2,6 +2,9 @@
 //!
 //! The grammar is that of kubelet (cgroupfs and systemd drivers), the container runtimes, systemd and Talos. It matches
 //! segments by their form, not whole paths, so a cgroup root of any name and any depth of nesting is read alike.
+//!
+//! A container may make cgroups of any name below its own (KEP-5474), and so may a unit or a user whose cgroup is delegated. So
+//! where this node's own root is known ([`Root`]), its outermost pod counts, whoever is known, and what is deeper is ignored.
 #![forbid(unsafe_code)]
 
 mod segment;
@@ -77,6 +80,45 @@ pub struct CgroupPlace {
     pub user: Option<u32>,
     /// The path was seen from another cgroup namespace and has lost its head.
     pub relative: bool,
+    /// The outermost pod is below a container, a unit or a user's slice, whose owner may make cgroups of any name.
+    pub delegated: bool,
+}
+
+/// Where the cgroups of this node begin, and what is known of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root {
+    /// The container that this node is (kind, a node in a pod): its path. Empty for a machine.
+    path: String,
+    /// The kubelet of this node keeps its pods outside of every container, unit and user's slice.
+    has_own_pods: bool,
+}
+
+impl Root {
+    /// By the path of pid 1, below the root of the whole hierarchy.
+    pub fn of_first_process(path: &str) -> Self {
+        let mut end = 0;
+        let mut at = 0;
+        let mut before = ["", ""];
+        for segment in path.split('/') {
+            at += segment.len();
+            if let Segment::Container(_) = classify(segment, before, 1, None) {
+                end = at;
+            }
+            at += 1;
+            before = [before[1], segment];
+        }
+        Self {
+            path: path.get(..end).unwrap_or_default().to_owned(),
+            has_own_pods: false,
+        }
+    }
+
+    /// What is below this root; a path that is not below it, as those seen from inside are not, as it is.
+    fn below<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.path.as_str())
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            .unwrap_or(path)
+    }
 }
 
 impl CgroupPlace {
@@ -111,7 +153,7 @@ impl CgroupPlace {
         let pod = self.pod();
         u8::from(pod.is_some_and(|pod| pod.container.is_some())) * 32
             + u8::from(pod.is_some()) * 16
-            + u8::from(self.container.is_some() || self.node.is_some()) * 8
+            + u8::from(pod.is_none() && (self.container.is_some() || self.node.is_some())) * 8
             + u8::from(self.is_conmon()) * 4
             + u8::from(self.session.is_some()) * 2
             + u8::from(self.unit.is_some())
@@ -120,6 +162,12 @@ impl CgroupPlace {
 
 /// What a path tells. A path that tells nothing gives an empty place.
 pub fn parse(path: &str) -> CgroupPlace {
+    parse_below(None, path)
+}
+
+/// What a path tells on a node whose root is known.
+fn parse_below(root: Option<&Root>, path: &str) -> CgroupPlace {
+    let path = root.map_or(path, |root| root.below(path));
     let mut place = CgroupPlace {
         relative: path.split('/').any(|segment| segment == ".."),
         ..CgroupPlace::default()
@@ -132,11 +180,23 @@ pub fn parse(path: &str) -> CgroupPlace {
         .collect();
     let mut before: [&str; 2] = ["", ""];
     for (index, segment) in segments.iter().enumerate() {
+        // Whatever follows is inside the container of this node's pod.
+        if root.is_some() && place.pod().is_some_and(|pod| pod.container.is_some()) {
+            break;
+        }
         if is_kubelet(segment) && place.pods.is_empty() && place.node.is_none() {
             place.node = place.container.take();
         }
         let next = segments.get(index + 1).copied();
-        place.step(classify(segment, before, index, next), before);
+        let kind = classify(segment, before, index, next);
+        if matches!(kind, Segment::Pod { .. })
+            && place.is_delegated()
+            && (place.relative || root.is_some_and(|root| root.has_own_pods))
+        {
+            place.container = place.container.take().or(place.node.take());
+            break;
+        }
+        place.step(kind, before);
         before = [before[1], segment];
     }
     place.settle();
@@ -144,10 +204,17 @@ pub fn parse(path: &str) -> CgroupPlace {
 }
 
 impl CgroupPlace {
+    /// Whoever is named so far may make cgroups of any name below.
+    const fn is_delegated(&self) -> bool {
+        self.pods.is_empty()
+            && (self.container.is_some() || self.node.is_some() || self.unit.is_some() || self.user.is_some())
+    }
+
     /// One segment, with the two before it.
     fn step(&mut self, segment: Segment<'_>, before: [&str; 2]) {
         match segment {
             Segment::Pod { uid, qos } => {
+                self.delegated |= self.is_delegated();
                 if self.pods.is_empty() && self.node.is_none() {
                     self.node = self.container.take();
                 }

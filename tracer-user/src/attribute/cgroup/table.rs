@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{CgroupPlace, parse};
+use super::{CgroupPlace, Root, parse, parse_below};
 use crate::{event::CgroupEvent, hash::IdMap};
 
 /// Directories taken to exist, unless told otherwise: about 300 bytes each with their paths.
@@ -36,6 +36,8 @@ pub struct CgroupTable {
     serial: u64,
     evicted: u64,
     places: HashMap<Arc<str>, Arc<CgroupPlace>>,
+    /// Absent where only a part of the hierarchy can be seen.
+    root: Option<Root>,
 }
 
 /// A directory from mkdir to rmdir.
@@ -66,7 +68,14 @@ impl CgroupTable {
             serial: 0,
             evicted: 0,
             places: HashMap::new(),
+            root: None,
         }
+    }
+
+    /// The path of pid 1 below the root of the whole hierarchy, where that can be seen: it tells where this node begins.
+    pub fn first_process(&mut self, path: &str) {
+        self.root = Some(Root::of_first_process(path));
+        self.places.clear();
     }
 
     /// A walk of the tree found a directory.
@@ -117,7 +126,7 @@ impl CgroupTable {
         if self.places.len() >= PLACES_MAX {
             self.places.clear();
         }
-        let place = Arc::new(parse(path));
+        let place = Arc::new(parse_below(self.root.as_ref(), path));
         self.places.insert(path.into(), Arc::clone(&place));
         place
     }
@@ -128,6 +137,8 @@ impl CgroupTable {
         let by_id = self.path(id, at_ns).map(|path| self.place(&path));
         let by_proc = from_proc.map(|path| self.place(path));
         match (by_id, by_proc) {
+            // A path without its head may begin anywhere in a container.
+            (Some(by_id), Some(by_proc)) if by_proc.relative && by_id.pod().is_some() => Some(by_id),
             (Some(by_id), Some(by_proc)) if by_proc.detail() > by_id.detail() => Some(by_proc),
             (by_id, by_proc) => by_id.or(by_proc),
         }
@@ -151,6 +162,7 @@ impl CgroupTable {
         }
         self.serial += 1;
         let path = crate::attribute::rules::text::cut(path, PATH_BYTES);
+        self.look_for_own_pods(path);
         let directory = Directory {
             serial: self.serial,
             path: path.into(),
@@ -166,6 +178,18 @@ impl CgroupTable {
         self.living += 1;
         self.appeared.push_back((id, self.serial));
         self.limit_living();
+    }
+
+    /// Once the kubelet of this node has pods of its own, those in delegated cgroups are not this node's.
+    fn look_for_own_pods(&mut self, path: &str) {
+        let Some(root) = self.root.as_mut().filter(|root| !root.has_own_pods) else {
+            return;
+        };
+        let place = parse(root.below(path));
+        if place.pod().is_some() && !place.delegated && !place.relative {
+            root.has_own_pods = true;
+            self.places.clear();
+        }
     }
 
     fn end(&mut self, id: u64, serial: u64, at_ns: u64) {

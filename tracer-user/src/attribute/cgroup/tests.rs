@@ -187,6 +187,143 @@ fn of_pods_in_pods_the_outermost_known_is_chosen() {
     assert_eq!(place.pods[1].qos, Some(Qos::BestEffort));
 }
 
+/// A table of a node whose first process is at `first`, with these directories.
+fn node(first: &str, directories: &[&str]) -> CgroupTable {
+    let mut table = CgroupTable::default();
+    table.first_process(first);
+    for (id, path) in (1..).zip(directories) {
+        table.found(id, path);
+    }
+    table
+}
+
+#[test]
+fn a_cgroup_that_a_container_made_below_its_own_is_the_containers() {
+    let own = format!("/kubepods/burstable/pod{UID}/{OUTER}");
+    let slices = format!(
+        "/kubepods.slice/kubepods-pod{}.slice/cri-containerd-{OUTER}.scope",
+        UID.replace('-', "_")
+    );
+    let inner = format!("kubepods-pod{}.slice", UID_INNER.replace('-', "_"));
+    let cases = [
+        (
+            "as cgroupfs has it",
+            format!("{own}/kubepods/pod{UID_INNER}/{INNER}"),
+        ),
+        (
+            "of another class",
+            format!("{own}/kubepods/besteffort/pod{UID_INNER}/{INNER}"),
+        ),
+        ("without kubepods", format!("{own}/pod{UID_INNER}/{INNER}")),
+        (
+            "as systemd has it",
+            format!("{slices}/kubepods.slice/{inner}/crio-{INNER}.scope"),
+        ),
+        ("another container", format!("{own}/{INNER}")),
+        (
+            "a kubelet's",
+            format!("{own}/kubelet/kubepods/pod{UID_INNER}/{INNER}"),
+        ),
+        (
+            "conmon",
+            format!("{own}/kubepods/pod{UID_INNER}/crio-conmon-{INNER}"),
+        ),
+        (
+            "a session",
+            format!("{own}/user.slice/user-0.slice/session-1.scope/pod{UID_INNER}/{INNER}"),
+        ),
+    ];
+    for (case, path) in cases {
+        let mut table = node("/init.scope", &[&own]);
+        for path in [&path, &format!("{path}/deeper")] {
+            let place = table.place(path);
+            let pod = place.pod_known(|uid| uid == UID_INNER).unwrap();
+            assert_eq!((pod.uid.as_str(), place.pods.len()), (UID, 1), "case: {case}");
+            assert_eq!(pod.container.as_ref().unwrap().id, OUTER, "case: {case}");
+            assert_eq!((place.user, place.is_conmon()), (None, false), "case: {case}");
+        }
+    }
+}
+
+#[test]
+fn a_node_that_is_a_container_has_the_pods_below_it_and_no_others() {
+    let inner = format!("kubelet/kubepods/burstable/pod{UID_INNER}/{INNER}");
+    let heads = [
+        ("kind", format!("/docker/{OUTER}")),
+        ("in a pod", format!("/kubepods/pod{UID}/{OUTER}")),
+        ("in a scope", format!("/system.slice/docker-{OUTER}.scope")),
+    ];
+    for (case, head) in heads {
+        let mut table = node(&format!("{head}/init.scope"), &[]);
+        let uid = |place: &CgroupPlace| place.pods.iter().map(|pod| pod.uid.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            uid(&table.place(&format!("{head}/{inner}"))),
+            [UID_INNER],
+            "case: {case}"
+        );
+        assert_eq!(
+            uid(&table.place(&format!("/{inner}"))),
+            [UID_INNER],
+            "case: {case}, from inside"
+        );
+        let forged = format!("{head}/{inner}/kubepods/pod{UID}/{OUTER}");
+        assert_eq!(uid(&table.place(&forged)), [UID_INNER], "case: {case}, forged");
+    }
+}
+
+#[test]
+fn where_the_kubelet_has_pods_of_its_own_nobody_else_can_make_one() {
+    let own = format!("/kubepods/burstable/pod{UID}/{OUTER}");
+    let user = "/user.slice/user-1000.slice/user@1000.service";
+    let forged = format!("kubepods/burstable/pod{UID_INNER}/{INNER}");
+    let cases = [
+        ("a user", format!("{user}/{forged}"), None),
+        ("a unit", format!("/system.slice/batch.service/{forged}"), None),
+        ("a container", format!("/docker/{OUTER}/{forged}"), Some(OUTER)),
+        (
+            "a node in a container",
+            format!("/docker/{OUTER}/kubelet/{forged}"),
+            Some(OUTER),
+        ),
+    ];
+    for (case, path, container) in cases {
+        let pod = |table: &mut CgroupTable| table.place(&path).pod().map(|pod| pod.uid.clone());
+        let mut table = node("/init.scope", &[]);
+        assert_eq!(
+            pod(&mut table).as_deref(),
+            Some(UID_INNER),
+            "case: {case}: rootless, kind"
+        );
+        table.found(7, &own);
+        assert_eq!(pod(&mut table), None, "case: {case}");
+        let place = table.place(&path);
+        assert_eq!(
+            place.container().map(|found| found.id.as_str()),
+            container,
+            "case: {case}"
+        );
+    }
+    let mut table = node("/", &[&own]);
+    let place = table.place(&format!("{user}/{forged}"));
+    assert_eq!(
+        (place.user, place.unit.as_deref()),
+        (Some(1000), Some("user@1000.service"))
+    );
+}
+
+#[test]
+fn a_path_without_its_head_does_not_make_a_pod_of_what_a_container_made() {
+    let mut table = CgroupTable::default();
+    let relative = format!("/../{OUTER}/kubepods/pod{UID_INNER}/{INNER}");
+    let place = table.place(&relative);
+    assert_eq!((place.pod(), &place.container().unwrap().id[..]), (None, OUTER));
+    table.found(5, &format!("/kubepods/pod{UID}/{OUTER}"));
+    let place = table
+        .place_of(5, 9, Some(&format!("/../pod{UID_INNER}/{INNER}")))
+        .unwrap();
+    assert_eq!(place.pod().unwrap().uid, UID, "the whole path counts");
+}
+
 #[test]
 fn conmon_is_never_of_the_pod_it_sits_in() {
     let slice = format!("kubepods-burstable-pod{}.slice", UID.replace('-', "_"));

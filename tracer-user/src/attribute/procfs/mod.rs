@@ -30,6 +30,9 @@ const USUAL_TICKS_PER_SECOND: u64 = 100;
 /// `(uid_t)-1`, which no user has: for when the user id cannot be read. 0 would make it root's.
 const NO_UID: u32 = u32::MAX;
 
+/// The cgroup namespace of a machine that has started: `PROC_CGROUP_INIT_INO` (`linux/proc_ns.h`).
+const INITIAL_CGROUP_NAMESPACE: &str = "cgroup:[4026531835]";
+
 /// A /proc tree.
 #[derive(Clone, Debug)]
 pub struct Procfs {
@@ -111,6 +114,21 @@ impl Procfs {
             name: self.users.name(uid).map(String::from),
             session: read(&dir.join("sessionid")).and_then(|bytes| text::audit_id(&bytes)),
         })
+    }
+
+    /// Cgroup of pid 1, if its path is seen from the root of the whole hierarchy: by us, or at least by pid 1 itself.
+    pub fn first_process_cgroup(&self) -> Option<String> {
+        let sees_all = |pid: &str| {
+            let link = link(&self.root.join(pid).join("ns/cgroup"));
+            link.is_some_and(|link| link == INITIAL_CGROUP_NAMESPACE)
+        };
+        let path = text::cgroup(&read(&self.root.join("1/cgroup"))?)?;
+        if sees_all("self") {
+            return Some(path);
+        }
+        // From a namespace of our own, its path begins with the way up.
+        let below = path.trim_start_matches("/..");
+        sees_all("1").then(|| below.to_owned())
     }
 
     /// Network namespace inode of a process.

@@ -101,6 +101,9 @@ impl Attribution {
     pub(super) fn start(&mut self, session: &Session) {
         self.groups = Groups::of(session);
         self.node = session.node.as_deref().map(Arc::from);
+        if let Some(path) = &session.first_process_cgroup {
+            self.cgroups.first_process(path);
+        }
         self.inventory = Inventory::new(session.wall_offset_ns, session.node.as_deref());
     }
 
