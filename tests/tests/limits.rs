@@ -7,7 +7,7 @@ use tests::json::{list, number, text};
 use tests::pair::Pair;
 use tests::require::Need;
 use tests::tracer::{self, Tracer};
-use tests::wait::{patience, seconds};
+use tests::wait::{boot_ns, patience, seconds};
 use tests::{bpf, needs};
 
 #[test]
@@ -68,4 +68,63 @@ fn a_full_socket_table_is_told_with_its_size() {
         .unwrap_or_else(|| panic!("{degraded:?}"));
     assert_eq!(text(told, "remedy"), "--max-sockets 64");
     assert!(number(&graph, "meta.health.ownerless") > 0, "{graph}");
+}
+
+/// How often the source waited, and how often the ring ended the wait, by what the tracer says under `-vv`.
+fn waits(stderr: &str) -> (u64, u64) {
+    let line = stderr.lines().find(|line| line.contains("source ended")).unwrap();
+    let number = |name: &str| {
+        let (_, rest) = line.split_once(name).unwrap();
+        rest.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    (number("waits="), number("woken="))
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn under_load_the_ring_is_looked_at_by_the_timer_and_when_it_is_half_full() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut pair = Pair::start("churner", "answerer").unwrap();
+    pair.server.listen("127.0.0.1:5000").unwrap();
+    pair.client.ask("churn 127.0.0.1:5000 1 /dev/null").unwrap();
+    let duration = seconds(3);
+    let run = [
+        "graph",
+        "--duration",
+        &duration,
+        "-o",
+        "json",
+        "-vv",
+        "--ring-size",
+    ];
+    for (ring, is_small) in [("16M", false), ("16K", true)] {
+        let begun = boot_ns();
+        let tracer = Tracer::start(&[&run[..], &[ring]].concat()).unwrap();
+        let finished = tracer.finish(patience() * 2).unwrap();
+        let looks = (boot_ns() - begun) / 10_000_000;
+        let (waits, woken) = waits(&finished.stderr);
+        let graph = finished.json().unwrap();
+        assert!(
+            number(&graph, "meta.health.delivered") > 2 * looks,
+            "too little load to tell: {graph}"
+        );
+        // As many looks as the timer allows, and one more for each time that somebody woke it.
+        assert!(
+            waits <= looks + woken,
+            "{waits} waits, {woken} woken, {looks} looks in {ring}"
+        );
+        if is_small {
+            assert!(
+                woken > 0,
+                "nobody woke it though a small ring was half full: {waits} waits"
+            );
+        } else {
+            assert!(
+                woken <= 3,
+                "{woken} of {waits} waits ended with the ring far from half full"
+            );
+        }
+    }
 }

@@ -147,7 +147,12 @@ impl Attached {
         count
     }
 
-    /// Becomes readable when the ring fills past its threshold.
+    /// Records that one call of [`drain`](Self::drain) passes on at most.
+    pub const fn drain_max(&self) -> u64 {
+        self.drain_max
+    }
+
+    /// Is readable while anything is unread; who waits for it is woken when the ring fills past its threshold.
     pub fn wake_fd(&self) -> BorrowedFd<'_> {
         self.records.as_fd()
     }

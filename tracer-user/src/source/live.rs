@@ -3,7 +3,6 @@
 //! Waits on a timer and on the ring's fill threshold; nothing else wakes it.
 
 use std::{
-    os::fd::BorrowedFd,
     path::Path,
     sync::{
         Arc,
@@ -12,13 +11,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
 use tracer_common::wire::SocketRecord;
 
-use super::{asker::Asker, canary::Canary, cgroups};
+use super::{asker::Asker, canary::Canary, cgroups, wait::Waiter};
 use crate::{
     attribute::{
         procfs::{Procfs, Users},
@@ -82,6 +77,7 @@ pub struct Live {
     interval_ns: u64,
     next_snapshot_ns: u64,
     wait: Duration,
+    waiter: Waiter,
     rows: Vec<u8>,
     remembered: Vec<(u64, u64)>,
 }
@@ -98,8 +94,10 @@ impl Live {
         opened.session.netns_names = procfs.named_netns(Path::new("/run/netns"));
         opened.session.first_process_cgroup = procfs.first_process_cgroup();
         opened.session.node = setup.node;
+        let waiter = Waiter::new(opened.attached.wake_fd()).map_err(LoadError::Wait)?;
         let mut live = Self {
             opened,
+            waiter,
             proc: Asker::new(procfs, setup.rules),
             resolvers: setup.resolvers,
             stop: setup.stop,
@@ -136,13 +134,16 @@ impl Live {
         let wait = self
             .wait
             .min(Duration::from_nanos(deadline_ns.saturating_sub(now_ns)));
-        self.sleep(wait)?;
+        self.waiter.wait(wait).map_err(LoadError::Wait)?;
         self.names(sink);
         let count = self.drain(sink);
-        self.wait = if count > 0 {
+        self.wait = if count >= self.opened.attached.drain_max() {
+            // There may be more than one look takes.
+            Duration::ZERO
+        } else if count > 0 {
             BUSY
         } else {
-            (self.wait * 2).min(IDLE)
+            (self.wait * 2).clamp(BUSY, IDLE)
         };
         let now_ns = clock::boot_ns();
         if now_ns >= self.next_snapshot_ns {
@@ -171,6 +172,8 @@ impl Live {
         sink(&Signal::Tick {
             at_ns: clock::boot_ns(),
         });
+        let Waiter { waits, woken, .. } = self.waiter;
+        tracing::debug!(waits, woken, "source ended");
         Ok(())
     }
 
@@ -204,20 +207,6 @@ impl Live {
         let counters = self.opened.attached.counters()?;
         sink(&Signal::Counters(&counters));
         Ok(())
-    }
-
-    /// A signal interrupts it: then `stop` is set.
-    fn sleep(&self, wait: Duration) -> Result<(), LoadError> {
-        let timeout = Timespec {
-            tv_sec: wait.as_secs().cast_signed(),
-            tv_nsec: wait.subsec_nanos().into(),
-        };
-        let ring: BorrowedFd<'_> = self.opened.attached.wake_fd();
-        let mut fds = [PollFd::new(&ring, PollFlags::IN)];
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(LoadError::Wait(error.into())),
-        }
     }
 
     /// Passes on what sources of names have told.

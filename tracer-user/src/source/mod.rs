@@ -5,3 +5,4 @@ mod canary;
 mod cgroups;
 pub mod live;
 mod peek;
+mod wait;
