@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use tests::json::{destination, name, number, pid, port, source, text};
 use tests::netns::Netns;
 use tests::pair::Pair;
@@ -123,16 +124,40 @@ fn the_same_loopback_tuple_in_two_namespaces_is_two_connections() {
     if !needs![Need::Root, Need::Bpf] {
         return;
     }
+    two_connections_of_one_tuple("127.0.0.1:5000", "127.0.0.1:6000");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn the_same_addresses_and_ports_in_two_namespaces_are_two_connections() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    two_connections_of_one_tuple("10.99.8.2:5000", "10.99.8.1:6000");
+    two_connections_of_one_tuple("[fd99:8::2]:5000", "[fd99:8::1]:6000");
+}
+
+/// One connection in each of two namespaces, between the same addresses.
+fn two_connections_of_one_tuple(server: &str, client: &str) {
     let mut pairs = [
         Pair::start("caller", "answerer").unwrap(),
         Pair::start("caller", "answerer").unwrap(),
     ];
+    for pair in &pairs {
+        for address in [server, client].map(|one| one.parse::<SocketAddr>().unwrap().ip()) {
+            if !address.is_loopback() {
+                let prefix = if address.is_ipv4() { 32 } else { 128 };
+                pair.netns.add_address("lo", address, prefix).unwrap();
+            }
+        }
+    }
     let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
     for pair in &mut pairs {
-        pair.server.listen("127.0.0.1:5000").unwrap();
-        pair.client.ask("dial 127.0.0.1:5000 1 127.0.0.1:6000").unwrap();
+        pair.server.listen(server).unwrap();
+        pair.client.ask(format_args!("dial {server} 1 {client}")).unwrap();
         pair.server.wait_count("accepted", 1).unwrap();
     }
+    // Found at the start by this one.
     let graph = tracer::run(&["graph", "--duration", "1", "-o", "json"])
         .unwrap()
         .json()

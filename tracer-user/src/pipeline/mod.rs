@@ -325,9 +325,10 @@ impl Pipeline {
         self.fine_graph().fold(by)
     }
 
-    /// What did not fit into the limits of naming.
+    /// What did not fit into the limits of naming, and ends that could not be told apart.
     fn crowded(&self) -> impl Iterator<Item = Degraded> {
-        let forgotten = self.tracker.audit().translations_forgotten;
+        let audit = self.tracker.audit();
+        let forgotten = audit.translations_forgotten;
         let refused = self.attribution.inventory.refused();
         let crowd = |count: u64, what: &str| {
             (count > 0).then(|| Degraded {
@@ -346,6 +347,14 @@ impl Pipeline {
             .into_iter()
             .chain(crowd(refused, "facts about pods and services were not taken"))
             .chain(full)
+            .chain((audit.ambiguous > 0).then(|| Degraded {
+                what: format!(
+                    "{} ends of connections were not joined with any other",
+                    audit.ambiguous
+                ),
+                why: "the same addresses and ports are in use in several network namespaces".to_owned(),
+                remedy: "none: each end is shown as a connection of its own".to_owned(),
+            }))
     }
 
     /// How far everything can be trusted.

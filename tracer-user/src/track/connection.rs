@@ -35,6 +35,8 @@ pub struct End {
     pub counters: Option<Counters>,
     /// The socket is `AF_INET6`.
     pub family_v6: bool,
+    /// Index, in its namespace, of the device the socket is bound to; 0 for none.
+    pub(super) ifindex: u32,
     /// It is older than the tracer, or its opening was missed.
     pub(super) found: bool,
     /// Latest snapshot that confirmed it.
@@ -70,6 +72,7 @@ impl End {
             ended: None,
             counters: event.counters,
             family_v6: event.family_v6,
+            ifindex: event.ifindex,
             found: event.found,
             seen_in,
             owner_confirmed: false,
@@ -86,6 +89,12 @@ impl End {
             unseen: true,
         });
         self.state = TcpState::Closed;
+    }
+
+    /// Whether both are sockets of one namespace that are not on two links: there a tuple has one connection.
+    pub(super) const fn shares_place(&self, other: &Self) -> bool {
+        let on_two_links = self.ifindex != 0 && other.ifindex != 0 && self.ifindex != other.ifindex;
+        self.netns == other.netns && self.netns != 0 && !on_two_links
     }
 
     /// When it came into being; 0 when that was before anybody saw.
@@ -122,6 +131,8 @@ pub struct Connection {
     pub accepted_ns: Option<u64>,
     /// Which end connected was concluded from ports alone.
     pub direction_guessed: bool,
+    /// Its other end may be here, but several could be it.
+    pub ambiguous: bool,
     /// How its addresses are translated between its ends, as far as is known.
     pub(super) translated: Option<Translated>,
     /// What has been told of it.

@@ -52,6 +52,7 @@ impl Tracker {
             opened_ns: None,
             accepted_ns: None,
             direction_guessed: false,
+            ambiguous: false,
             translated: None,
             told: Told {
                 opened: true,

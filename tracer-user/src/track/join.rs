@@ -30,19 +30,32 @@ impl Tracker {
 
     /// Where a socket is tracked when one of the two sources of it, the event or the tracked end, could not see the
     /// kernel's address: the same tuple on the same side is the same socket.
-    pub(super) fn place_by_tuple(&mut self, event: &SocketEvent) -> Option<Place> {
+    pub(super) fn place_by_tuple(&self, event: &SocketEvent) -> Option<Place> {
         for is_source in [true, false] {
             let (source, destination) = oriented(event, is_source);
             let key = TupleKey::new(event.netns, source, destination);
-            let id = self.by_tuple.get(&key).or_else(|| self.unscoped(&key)).copied();
-            let end = id
-                .and_then(|id| self.connections.get_mut(&id))
-                .and_then(|found| slot(found, is_source).as_mut());
-            let same = |end: &&mut End| end.netns == event.netns || end.netns == 0 || event.netns == 0;
-            let Some(end) = end.filter(same) else {
-                continue;
+            let same = |end: &&End| {
+                let known = end.netns != 0 && event.netns != 0;
+                let here = end.netns == event.netns;
+                let on_two_links = end.ifindex != 0 && event.ifindex != 0 && end.ifindex != event.ifindex;
+                (here || !known)
+                    && !on_two_links
+                    && (is_nameless(event.id.address) || is_nameless(end.id.address))
             };
-            if is_nameless(event.id.address) || is_nameless(end.id.address) {
+            let end = self
+                .by_tuple
+                .of(&key)
+                .chain(self.unscoped(&key))
+                .filter_map(|id| self.connections.get(&id))
+                .filter_map(|found| {
+                    if is_source {
+                        found.source.as_ref()
+                    } else {
+                        found.destination.as_ref()
+                    }
+                })
+                .find(same);
+            if let Some(end) = end {
                 return self.by_socket.get(&end.id.address).copied();
             }
         }
@@ -66,23 +79,13 @@ impl Tracker {
         self.scope(key, is_source);
         let mut end = End::new(event, seen_in);
         let mut known = self.by_own_tuple(key, event, &end, is_source);
-        // The tuple is in use by an older connection whose end on this side is a different socket, or whose other end
-        // was gone before this socket came: a port was used again. That connection is over.
-        if let Some(id) = known
-            && self.connections.get_mut(&id).is_some_and(|other| {
-                slot(other, is_source).is_some() || is_after(event, slot(other, !is_source).as_ref())
-            })
-        {
-            self.supersede(id, event.at_ns);
-            known = None;
-        }
         let translation = known.map_or_else(|| self.translation_of(event, is_source), |_id| None);
         if let Some(facts) = &translation {
             known = self.by_translation(key, facts, &end, is_source);
         }
         let (id, is_new) = match known {
             Some(id) => (id, false),
-            None => (self.make(key, event)?, true),
+            None => (self.make(key, event.at_ns)?, true),
         };
         if end.id.address == 0 {
             self.next_nameless += 1;
@@ -120,26 +123,25 @@ impl Tracker {
     /// Whether both ends connected to each other at once (RFC 9293, figure 7), and the other one is known already: then
     /// that one is the source, and `event` tells of the destination.
     pub(super) fn is_crossing(&self, event: &SocketEvent) -> bool {
-        self.by_tuple
-            .get(&TupleKey::new(event.netns, event.remote, event.local))
-            .and_then(|id| self.connections.get(id))
-            .is_some_and(|other| {
-                // Through a translation nobody connects to whom he is connected by.
-                other.destination.is_none()
-                    && other.translated.is_none()
-                    && other.source.as_ref().is_some_and(End::is_alive)
-            })
+        let key = TupleKey::new(event.netns, event.remote, event.local);
+        let mut others = self.by_tuple.of(&key).filter_map(|id| self.connections.get(&id));
+        others.any(|other| {
+            // Through a translation nobody connects to whom he is connected by.
+            other.destination.is_none()
+                && other.translated.is_none()
+                && other.source.as_ref().is_some_and(End::is_alive)
+        })
     }
 
     /// A new connection, which waits for its other end.
-    pub(super) fn make(&mut self, key: TupleKey, event: &SocketEvent) -> Option<u64> {
+    pub(super) fn make(&mut self, key: TupleKey, at_ns: u64) -> Option<u64> {
         if self.connections.len() >= self.max_connections {
             self.audit.overflow += 1;
             return None;
         }
         let id = self.next_connection;
         self.next_connection += 1;
-        let waits_until_ns = event.at_ns.saturating_add(self.join_ns());
+        let waits_until_ns = at_ns.saturating_add(self.join_ns());
         self.connections.insert(
             id,
             Connection {
@@ -148,11 +150,12 @@ impl Tracker {
                 via: None,
                 source: None,
                 destination: None,
-                first_ns: event.at_ns,
-                last_ns: event.at_ns,
+                first_ns: at_ns,
+                last_ns: at_ns,
                 opened_ns: None,
                 accepted_ns: None,
                 direction_guessed: false,
+                ambiguous: false,
                 translated: None,
                 told: Told::default(),
                 waits_until_ns,
@@ -166,15 +169,11 @@ impl Tracker {
     /// Which end a socket is whose role nobody saw: what listens accepts, and a tracked other end or a translation tells;
     /// else the end with the port from the ephemeral range connected.
     pub(super) fn guess_is_source(&self, event: &SocketEvent) -> bool {
-        let tuple = |source, destination| TupleKey::new(event.netns, source, destination);
         if self.listeners.any(event.netns, event.local) {
             return false;
         }
-        if self.by_tuple.contains_key(&tuple(event.local, event.remote)) {
-            return true;
-        }
-        if self.by_tuple.contains_key(&tuple(event.remote, event.local)) {
-            return false;
+        if let Some(is_source) = self.tracked_side(event) {
+            return is_source;
         }
         if self.translation_of(event, true).is_some() {
             return true;

@@ -134,6 +134,15 @@ impl Listeners {
             .or_else(|| one_owner(listeners().filter(dual)))
     }
 
+    /// Whether anything listens on just that address, which then is one of the namespace's own.
+    pub(super) fn exact(&self, netns: u32, address: SocketAddr) -> bool {
+        let keys = self.by_port.get(&(netns, address.port()));
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.by_socket.get(key))
+            .any(|listener| listener.local == address)
+    }
+
     /// Whether anything listens there, whoever it is.
     pub(super) fn any(&self, netns: u32, address: SocketAddr) -> bool {
         let Some(keys) = self.by_port.get(&(netns, address.port())) else {

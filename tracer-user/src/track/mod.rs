@@ -5,6 +5,7 @@
 
 mod connection;
 mod events;
+mod fit;
 mod join;
 mod listeners;
 mod namespace;
@@ -13,14 +14,12 @@ mod settle;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
+mod tuples;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::SocketAddr,
-};
+use std::{collections::VecDeque, net::SocketAddr};
 
+use connection::Told;
 pub use connection::{Connection, End, Ended, OwnerBy};
-use connection::{Told, TupleKey};
 pub use listeners::Listener;
 use listeners::Listeners;
 
@@ -80,6 +79,8 @@ pub struct Audit {
     pub overflow: u64,
     /// Translations forgotten though they were in use, because there were too many.
     pub translations_forgotten: u64,
+    /// Ends that were not joined because several in other namespaces could be the other one.
+    pub ambiguous: u64,
 }
 
 /// Which end of which connection a socket is.
@@ -98,7 +99,7 @@ pub struct Tracker {
     /// Last number given to a socket whose kernel address nobody could see.
     next_nameless: u64,
     by_socket: IdMap<u64, Place>,
-    by_tuple: HashMap<TupleKey, u64>,
+    by_tuple: tuples::Tuples,
     listeners: Listeners,
     nat: nat::table::Table,
     /// Connections that wait for their other end, by the time at which they stop waiting.
@@ -120,7 +121,7 @@ impl Tracker {
             next_connection: 1,
             next_nameless: 0,
             by_socket: IdMap::default(),
-            by_tuple: HashMap::new(),
+            by_tuple: tuples::Tuples::default(),
             listeners: Listeners::default(),
             nat: nat::table::Table::default(),
             waiting: VecDeque::new(),
@@ -209,6 +210,7 @@ impl Tracker {
                 .get(&id)
                 .is_some_and(|connection| connection.waits_until_ns <= until_ns)
             {
+                self.join_elsewhere(id);
                 self.settle(id, true);
             }
         }

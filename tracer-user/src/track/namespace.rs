@@ -62,26 +62,26 @@ impl Tracker {
         [(event.local, event.remote), (event.remote, event.local)]
             .into_iter()
             .map(|(source, destination)| TupleKey::new(netns, source, destination))
-            .any(|key| key.is_scoped() && self.by_tuple.contains_key(&key))
+            .any(|key| key.is_scoped() && self.by_tuple.contains(&key))
     }
 
     /// The connection of a tuple whose namespace is not known.
-    pub(super) fn unscoped(&self, key: &TupleKey) -> Option<&u64> {
+    pub(super) fn unscoped(&self, key: &TupleKey) -> Option<u64> {
         let may_be = self.blind && key.is_scoped();
-        may_be.then(|| self.by_tuple.get(&key.unscoped()))?
+        may_be.then(|| self.by_tuple.of(&key.unscoped()).next())?
     }
 
     /// A new end on one side of a tuple tells the namespace of the connection that waits for it without knowing its own.
     pub(super) fn scope(&mut self, key: TupleKey, is_source: bool) {
-        let Some(id) = self.unscoped(&key).copied() else {
+        let Some(id) = self.unscoped(&key) else {
             return;
         };
         let waits = self
             .connections
             .get_mut(&id)
             .is_some_and(|found| slot(found, is_source).is_none_or(|end| is_nameless(end.id.address)));
-        if waits && !self.by_tuple.contains_key(&key) {
-            self.by_tuple.remove(&key.unscoped());
+        if waits && !self.by_tuple.contains(&key) {
+            self.by_tuple.remove(&key.unscoped(), id);
             self.by_tuple.insert(key, id);
         }
     }

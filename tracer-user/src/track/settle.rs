@@ -54,11 +54,8 @@ impl Tracker {
             self.forget_place(end.id.address, id);
         }
         for key in connection.keys() {
-            if self.by_tuple.get(&key) == Some(&id) {
-                self.by_tuple.remove(&key);
-                if connection.translated.is_none() {
-                    break;
-                }
+            if self.by_tuple.remove(&key, id) && connection.translated.is_none() {
+                break;
             }
         }
         self.changes.push(Change::Finished(connection));

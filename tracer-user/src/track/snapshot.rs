@@ -278,6 +278,11 @@ impl Tracker {
         for row in directed.into_iter().chain(undirected) {
             self.adopt_unknown(row);
         }
+        for row in &rows {
+            if let Some(place) = self.place_of(row) {
+                self.join_elsewhere(place.connection);
+            }
+        }
         self.snapshot.unknown = rows;
         self.choose_owners();
         self.snapshot.begun = true;

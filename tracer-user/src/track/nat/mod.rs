@@ -5,9 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub(super) mod table;
-mod views;
-
-use std::net::SocketAddr;
+pub(super) mod views;
 
 use super::{End, Tracker, connection::TupleKey};
 use crate::{event::SocketEvent, signal::nat::NatFacts};
@@ -54,22 +52,52 @@ impl Tracker {
     /// The connection that has only this end of a translation's, if their times fit.
     fn waiting_for(&self, facts: &NatFacts, is_source: bool) -> Option<u64> {
         let (source, destination) = view(facts, is_source);
-        let scopes = [facts.netns, 0];
-        let mut keys = scopes
-            .map(|netns| TupleKey::new(netns, source, destination))
-            .into_iter();
-        let mut found = keys.find_map(|key| self.by_tuple.get(&key).copied());
-        if found.is_none() && TupleKey::stays(source, destination) {
-            // A pod that reaches itself by a service: the host translates, the tuple stays in the pod.
-            let other = view(facts, !is_source);
-            found = self.half_elsewhere(other, !is_source, (source, destination));
+        let fits = |id: &u64| self.may_be_of(*id, facts, is_source);
+        for netns in [facts.netns, 0] {
+            let key = TupleKey::new(netns, source, destination);
+            if let Some(id) = self.only(key, facts.netns, is_source, fits) {
+                return Some(id);
+            }
         }
-        let id = found?;
-        let one = self.connections.get(&id)?;
-        if one.is_joined() || one.view(is_source) != (source, destination) {
+        if !TupleKey::stays(source, destination) {
             return None;
         }
-        let end = self.end_of(id, is_source)?;
+        // A pod that reaches itself by a service: the host translates, the tuple stays in the pod.
+        let (other_source, other_destination) = view(facts, !is_source);
+        let mut others = self
+            .by_tuple
+            .of(&TupleKey::new(0, other_source, other_destination));
+        others.find_map(|other| {
+            let netns = self.end_of(other, !is_source)?.netns;
+            let key = TupleKey::new(netns, source, destination);
+            self.by_tuple.of(&key).find(fits)
+        })
+    }
+
+    /// The only connection with that tuple that fits; of several the only one with its end in `netns`.
+    fn only(&self, key: TupleKey, netns: u32, is_source: bool, fits: impl Fn(&u64) -> bool) -> Option<u64> {
+        let mut all = self.by_tuple.of(&key).filter(&fits);
+        let first = all.next()?;
+        if all.next().is_none() {
+            return Some(first);
+        }
+        let here = |id: &u64| self.end_of(*id, is_source).is_some_and(|end| end.netns == netns);
+        let mut here = self.by_tuple.of(&key).filter(fits).filter(here);
+        here.next().filter(|_| here.next().is_none())
+    }
+
+    /// Whether that connection has only this end of a translation's, and their times fit.
+    fn may_be_of(&self, id: u64, facts: &NatFacts, is_source: bool) -> bool {
+        let view = view(facts, is_source);
+        let Some(one) = self.connections.get(&id) else {
+            return false;
+        };
+        let Some(end) = self.end_of(id, is_source) else {
+            return false;
+        };
+        if one.is_joined() || one.view(is_source) != view {
+            return false;
+        }
         let born_ns = end.born_ns();
         let young = match (is_source, one.translated) {
             // A translation comes into being by the first packet.
@@ -80,55 +108,7 @@ impl Tracker {
         let ended = end
             .ended
             .is_some_and(|ended| facts.at_ns > ended.at_ns.saturating_add(LATE_NS));
-        (young && !ended).then_some(id)
-    }
-
-    /// The connection of a tuple that stays in the namespace of the socket which has the other view of it.
-    fn half_elsewhere(
-        &self,
-        other: (SocketAddr, SocketAddr),
-        other_is_source: bool,
-        tuple: (SocketAddr, SocketAddr),
-    ) -> Option<u64> {
-        let other = self.by_tuple.get(&TupleKey::new(0, other.0, other.1)).copied()?;
-        let netns = self.end_of(other, other_is_source)?.netns;
-        self.by_tuple
-            .get(&TupleKey::new(netns, tuple.0, tuple.1))
-            .copied()
-    }
-
-    /// The connection that has the tuple of a new end, unless it has it only by a translation that is not this end's.
-    pub(super) fn by_own_tuple(
-        &mut self,
-        key: TupleKey,
-        event: &SocketEvent,
-        end: &End,
-        is_source: bool,
-    ) -> Option<u64> {
-        let id = self.by_tuple.get(&key).copied()?;
-        let one = self.connections.get(&id)?;
-        let Some(translated) = one.translated else {
-            return Some(id);
-        };
-        let (this, other) = if is_source {
-            (one.source, one.destination)
-        } else {
-            (one.destination, one.source)
-        };
-        if one.view(is_source) == (key.source, key.destination) {
-            let Some(other) = other.filter(|_| this.is_none()) else {
-                return Some(id);
-            };
-            let (client, server) = if is_source { (end, &other) } else { (&other, end) };
-            let fits = client.born_ns() <= translated.at_ns && meet(client, server);
-            return fits.then_some(id);
-        }
-        // Not the addresses this end should have: either there is no translation, or another connection's.
-        if this.is_none() && self.translation_of(event, is_source).is_none() {
-            self.untranslate(id);
-            return Some(id);
-        }
-        None
+        young && !ended
     }
 
     /// The translation of the connection of a new end.
@@ -159,20 +139,21 @@ impl Tracker {
     ) -> Option<u64> {
         let (source, destination) = view(facts, !is_source);
         let netns = scope(facts, end.netns, (source, destination));
-        let id = self
-            .by_tuple
-            .get(&TupleKey::new(netns, source, destination))
-            .copied()?;
-        let one = self.connections.get(&id)?;
-        if one.is_joined() || one.view(!is_source) != (source, destination) {
-            return None;
-        }
-        let other = self.end_of(id, !is_source)?;
-        let (client, server) = if is_source { (end, &other) } else { (&other, end) };
-        let fits = client.born_ns() <= facts.at_ns && meet(client, server);
-        if !fits {
-            return None;
-        }
+        let fits = |id: &u64| {
+            let Some(one) = self.connections.get(id) else {
+                return false;
+            };
+            let Some(other) = self.end_of(*id, !is_source) else {
+                return false;
+            };
+            let (client, server) = if is_source { (end, &other) } else { (&other, end) };
+            !one.is_joined()
+                && one.view(!is_source) == (source, destination)
+                && client.born_ns() <= facts.at_ns
+                && meet(client, server)
+        };
+        let other = TupleKey::new(netns, source, destination);
+        let id = self.only(other, facts.netns, !is_source, fits)?;
         self.translate(id, facts, key);
         Some(id)
     }
@@ -202,16 +183,16 @@ impl Tracker {
     /// Whether the key of an end that has not been seen belongs to another connection: one that has this end, or of
     /// which a younger translation says so.
     fn is_taken(&self, key: TupleKey, id: u64, facts: &NatFacts, is_source: bool) -> bool {
-        let Some(other) = self.by_tuple.get(&key).filter(|other| **other != id) else {
-            return false;
-        };
-        let translated = self.connections.get(other).and_then(|one| one.translated);
-        self.end_of(*other, is_source).is_some()
-            || translated.is_none_or(|translated| translated.at_ns > facts.at_ns)
+        let mut others = self.by_tuple.of(&key).filter(|other| *other != id);
+        others.any(|other| {
+            let translated = self.connections.get(&other).and_then(|one| one.translated);
+            self.end_of(other, is_source).is_some()
+                || translated.is_none_or(|translated| translated.at_ns > facts.at_ns)
+        })
     }
 
     /// Takes a translation back: the connection is what its only end says.
-    fn untranslate(&mut self, id: u64) {
+    pub(super) fn untranslate(&mut self, id: u64) {
         let Some(one) = self.connections.get_mut(&id) else {
             return;
         };
@@ -225,35 +206,19 @@ impl Tracker {
         (one.translated, one.via) = (None, None);
         for netns in names {
             let key = TupleKey::new(netns, other.0, other.1);
-            if own != other && self.by_tuple.get(&key) == Some(&id) {
-                self.by_tuple.remove(&key);
+            if own != other {
+                self.by_tuple.remove(&key, id);
             }
         }
     }
 
-    /// Two that were told apart are one. The one known first stays.
+    /// Two that were told apart are one, by a translation.
     fn merge(&mut self, client: u64, server: u64, facts: &NatFacts) {
-        let (kept, dropped) = (client.min(server), client.max(server));
-        for id in [kept, dropped] {
+        for id in [client, server] {
             self.untranslate(id);
         }
-        let Some(other) = self.connections.remove(&dropped) else {
-            return;
-        };
-        for key in other.keys() {
-            if self.by_tuple.get(&key) == Some(&dropped) {
-                self.by_tuple.insert(key, kept);
-            }
-        }
-        for end in other.ends() {
-            if let Some(place) = self.by_socket.get_mut(&end.id.address)
-                && place.connection == dropped
-            {
-                place.connection = kept;
-            }
-        }
+        let kept = self.unite(client, server);
         if let Some(one) = self.connections.get_mut(&kept) {
-            one.absorb(&other);
             one.translate(facts);
         }
         self.settle(kept, false);

@@ -59,7 +59,7 @@ impl Connection {
     }
 
     /// Takes what is known of its other half.
-    pub(super) fn absorb(&mut self, other: &Self) {
+    pub(in crate::track) fn absorb(&mut self, other: &Self) {
         self.source = self.source.or(other.source);
         self.destination = self.destination.or(other.destination);
         self.first_ns = self.first_ns.min(other.first_ns);
@@ -102,14 +102,19 @@ pub(super) const fn born_ns(event: &SocketEvent) -> u64 {
 
 /// Whether two ends can be those of one connection, by their lives: who connects is there before who accepts, and
 /// neither came after the other had ended.
-pub(super) fn meet(client: &End, server: &End) -> bool {
+pub(in crate::track) fn meet(client: &End, server: &End) -> bool {
+    let (from, to) = (client.born_ns(), server.born_ns());
+    let in_order = from == 0 || to == 0 || from <= to.saturating_add(REORDERED_NS);
+    in_order && overlap(client, server)
+}
+
+/// Whether neither of two ends came after the other had ended.
+pub(in crate::track) fn overlap(one: &End, two: &End) -> bool {
     let after = |born_ns: u64, other: &End| {
         let ended = other
             .ended
             .is_some_and(|ended| born_ns > ended.at_ns.saturating_add(REORDERED_NS));
         born_ns != 0 && ended
     };
-    let (from, to) = (client.born_ns(), server.born_ns());
-    let in_order = from == 0 || to == 0 || from <= to.saturating_add(REORDERED_NS);
-    in_order && !after(from, server) && !after(to, client)
+    !after(one.born_ns(), two) && !after(two.born_ns(), one)
 }

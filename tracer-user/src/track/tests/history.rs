@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{
-    world::story::{CROSSING_PORT, Step, Story, steps},
+    world::story::{CROSSING_PORT, Step, Story, TWIN_PORT, steps},
     *,
 };
 
@@ -18,16 +18,21 @@ fn tell(seed: u64, lose_one_in: u64, before: &[Step], after: &[Step]) -> (Story,
     (story, run)
 }
 
-/// Where it was, by the model and by the tracker.
-type Key = (SocketAddr, SocketAddr, bool, bool);
+/// Where it was, by the model and by the tracker: the namespace where that tells it from another, and whether both ends
+/// are here.
+type Key = (SocketAddr, SocketAddr, u32, bool);
 
 /// Of two that connect to each other at once, either is the source.
-fn key(source: SocketAddr, destination: SocketAddr, pod: bool, joined: bool) -> Key {
+fn key(source: SocketAddr, destination: SocketAddr, netns: u32, joined: bool) -> Key {
     if source.port() == CROSSING_PORT {
-        (destination, source, pod, joined)
-    } else {
-        (source, destination, pod, joined)
+        return (destination, source, 0, joined);
     }
+    let netns = if source.ip().is_loopback() || destination.port() == TWIN_PORT {
+        netns
+    } else {
+        0
+    };
+    (source, destination, netns, joined)
 }
 
 fn alive(run: &Run) -> BTreeSet<Key> {
@@ -39,9 +44,14 @@ fn alive(run: &Run) -> BTreeSet<Key> {
 }
 
 fn key_of(one: &Connection) -> Key {
-    let local = one.source_addr.ip().is_loopback();
-    let pod = local && one.ends().any(|end| end.netns == POD);
-    key(one.source_addr, one.destination_addr, pod, one.is_joined())
+    let netns = one.ends().map(|end| end.netns).next().unwrap_or_default();
+    key(one.source_addr, one.destination_addr, netns, one.is_joined())
+}
+
+/// Joined though its ends are in two namespaces that have nothing to do with each other.
+fn is_across(one: &Connection) -> bool {
+    let netns = |end: Option<End>| end.map(|end| end.netns);
+    one.destination_addr.port() == TWIN_PORT && one.is_joined() && netns(one.source) != netns(one.destination)
 }
 
 /// What is alive by the model: all of it, and of that what some process holds.
@@ -50,11 +60,11 @@ fn truth(story: &Story) -> (BTreeSet<Key>, BTreeSet<Key>) {
     for (id, conn) in story.world.conns.iter().enumerate() {
         let (source, destination) = (conn.plan.source, conn.plan.destination);
         if conn.is_alive() {
-            let pod = source.1.ip().is_loopback() && source.0 == Some(POD);
             let joined = source.0.is_some() && destination.0.is_some();
-            all.insert((source.1, destination.1, pod, joined));
+            let key = key(source.1, destination.1, source.0.unwrap_or_default(), joined);
+            all.insert(key);
             if story.world.is_held(id) {
-                held.insert((source.1, destination.1, pod, joined));
+                held.insert(key);
             }
         }
     }
@@ -80,6 +90,9 @@ proptest! {
         let all = run.tracker.connections().count() + finished.len();
         prop_assert_eq!(all, story.existed(), "each counted once");
         prop_assert_eq!(alive(&run), truth(&story).0);
+        prop_assert!(!run.tracker.connections().any(is_across));
+        let crossed = |change: &Change| matches!(change, Change::Opened(one) | Change::Closed(one) if is_across(one));
+        prop_assert!(!run.changes.iter().any(crossed), "nor told of");
         prop_assert_eq!(run.tracker.connections().count(), story.alive_now(), "nothing dead is kept");
         let news = story.world.conns.iter().filter(|conn| conn.established && !conn.older).count();
         prop_assert_eq!(run.count("opened"), news, "told of once, unless older");
@@ -108,13 +121,19 @@ proptest! {
         after in steps(80),
     ) {
         let (story, run) = tell(seed, lose_one_in, &before, &after);
-        let seen: BTreeSet<_> = alive(&run).into_iter().map(|key| (key.0, key.1, key.2)).collect();
+        let mut seen: BTreeSet<_> = alive(&run).into_iter().map(|key| (key.0, key.1, key.2)).collect();
+        // Of two connections one end each is known: nothing tells that they are two.
+        for one in run.tracker.connections().filter(|one| one.is_alive() && is_across(one)) {
+            let netns = one.destination.map(|end| end.netns).unwrap_or_default();
+            seen.insert((one.source_addr, one.destination_addr, netns));
+        }
         let (all, held) = truth(&story);
         let all: BTreeSet<_> = all.into_iter().map(|key| (key.0, key.1, key.2)).collect();
         let held: BTreeSet<_> = held.into_iter().map(|key| (key.0, key.1, key.2)).collect();
         prop_assert!(seen.is_subset(&all), "{:?} are no more", seen.difference(&all));
         prop_assert!(held.is_subset(&seen), "{:?} are missing", held.difference(&seen));
-        let count = run.tracker.connections().filter(|one| one.is_alive()).count();
+        let alive = run.tracker.connections().filter(|one| one.is_alive());
+        let count: usize = alive.map(|one| 1 + usize::from(is_across(one))).sum();
         prop_assert_eq!(count, seen.len(), "none doubled of {:#?}", run.tracker.connections().collect::<Vec<_>>());
     }
 }

@@ -133,7 +133,7 @@ const fn owner(tgid: u32) -> Owner {
 }
 
 /// One socket of the machine, to make events of.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Socket {
     address: u64,
     since_ns: u64,

@@ -17,6 +17,8 @@ use tracer_common::{counters::Counters, wire::SocketRecord, wire::kind, wire::ro
 pub(crate) const HOST: u32 = 4_026_531_840;
 /// Another one.
 pub(crate) const POD: u32 = 4_026_532_200;
+/// A third one, in which addresses of the second are used as well.
+pub(crate) const TWIN: u32 = 4_026_532_300;
 
 /// Kernel numbers of the TCP states.
 pub(crate) const ESTABLISHED: u8 = 1;

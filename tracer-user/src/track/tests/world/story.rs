@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use proptest::prelude::*;
 
-use super::{HOST, POD, Plan, Side, World};
+use super::{HOST, POD, Plan, Side, TWIN, World};
 
 /// One thing that happens. Numbers choose among what there is; where there is nothing, nothing happens.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ type Route = (
 );
 
 /// Who may reach whom, and the listener it takes.
-const ROUTES: [Route; 9] = [
+const ROUTES: [Route; 11] = [
     (Some(HOST), "127.0.0.1", Some(HOST), "127.0.0.1:2379", Some(0)),
     (Some(POD), "127.0.0.1", Some(POD), "127.0.0.1:2379", Some(1)),
     (
@@ -74,18 +74,25 @@ const ROUTES: [Route; 9] = [
     (None, "10.9.9.8", Some(HOST), "192.168.59.150:6443", Some(2)),
     // Both connect to each other at once.
     (Some(HOST), "10.0.0.1", Some(POD), "10.0.0.2:3000", None),
+    // The same addresses, and ports, in two namespaces.
+    (Some(POD), "10.1.1.1", Some(POD), "10.1.1.2:81", Some(5)),
+    (Some(TWIN), "10.1.1.1", Some(TWIN), "10.1.1.2:81", Some(6)),
 ];
 const CROSSING: usize = 8;
 /// Port of the other end of that one.
 pub(crate) const CROSSING_PORT: u16 = 3000;
 
-const LISTENERS: [(u32, &str); 5] = [
+const LISTENERS: [(u32, &str); 7] = [
     (HOST, "127.0.0.1:2379"),
     (POD, "127.0.0.1:2379"),
     (HOST, "[::]:6443"),
     (POD, "0.0.0.0:80"),
     (HOST, "[::1]:7000"),
+    (POD, "10.1.1.2:81"),
+    (TWIN, "0.0.0.0:81"),
 ];
+/// Port of a server that is in two namespaces by the same address.
+pub(crate) const TWIN_PORT: u16 = 81;
 
 const CLIENTS: [u32; 4] = [91, 92, 107, 108];
 const ERRNOS: [u32; 4] = [111, 110, 113, 0];
