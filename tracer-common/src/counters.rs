@@ -45,11 +45,14 @@ pub struct Counters {
     pub no_owner: u64,
     /// Not delivered: the kernel refused to let a program read its memory.
     pub unreadable: u64,
+    /// Not delivered: connects that may have failed at once, whose place another one needed.
+    pub attempts_given_up: u64,
 }
-assert_layout!(Counters, size = 112, align = 8, {
+assert_layout!(Counters, size = 120, align = 8, {
     opened: u64 = 0, accepted: u64 = 8, failed: u64 = 16, closed: u64 = 24, listening: u64 = 32, unlistened: u64 = 40,
     exec: u64 = 48, exit: u64 = 56, cgroup: u64 = 64, lost_socket: u64 = 72, lost_process: u64 = 80,
     table_full: u64 = 88, no_owner: u64 = 96, unreadable: u64 = 104,
+    attempts_given_up: u64 = 112,
 });
 
 impl Counters {
@@ -71,6 +74,7 @@ impl Counters {
             table_full,
             no_owner,
             unreadable,
+            attempts_given_up,
         } = other;
         self.opened = self.opened.wrapping_add(*opened);
         self.accepted = self.accepted.wrapping_add(*accepted);
@@ -86,6 +90,7 @@ impl Counters {
         self.table_full = self.table_full.wrapping_add(*table_full);
         self.no_owner = self.no_owner.wrapping_add(*no_owner);
         self.unreadable = self.unreadable.wrapping_add(*unreadable);
+        self.attempts_given_up = self.attempts_given_up.wrapping_add(*attempts_given_up);
     }
 
     /// Records of any kind that did not reach user space.
@@ -93,5 +98,6 @@ impl Counters {
         self.lost_socket
             .wrapping_add(self.lost_process)
             .wrapping_add(self.unreadable)
+            .wrapping_add(self.attempts_given_up)
     }
 }

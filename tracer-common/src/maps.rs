@@ -42,6 +42,12 @@ pub struct SnapshotPass {
 }
 assert_layout!(SnapshotPass, size = 8, align = 4, { subflow: u32 = 0, more: u32 = 4 });
 
+/// Connects that may be between their beginning and `SYN_SENT` at a time; a power of two.
+pub const ATTEMPTS_MAX: u32 = 4096;
+
+/// ICMP errors kept; a power of two. A socket closes within moments of the error that it read.
+pub const ICMP_ERRORS_MAX: u32 = 1024;
+
 /// What the kernel side remembers of a socket from its opening to its end.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

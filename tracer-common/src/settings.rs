@@ -79,6 +79,8 @@ settings! {
     tcp_total_retrans = ABSENT;
     /// `struct tcp_sock`: `bytes_acked`, u64; counts the own SYN.
     tcp_bytes_acked = ABSENT;
+    /// `struct tcp_sock`: `segs_out`, u32.
+    tcp_segs_out = ABSENT;
     /// `struct tcp_sock`: `snd_nxt`, u32.
     tcp_snd_nxt = ABSENT;
     /// `struct tcp_sock`: `snd_una`, u32.
@@ -147,6 +149,16 @@ settings! {
     dentry_name = ABSENT;
     /// 1: the connect program has no other backend, so the state program takes the owner at `SYN_SENT`.
     owner_at_syn_sent = 0;
+    /// 1: another program tells of connects that return an error.
+    connect_result = 0;
+    /// 1: a program of the root cgroup keeps connects that have not reached `SYN_SENT` yet.
+    attempts = 0;
+    /// 1: a program keeps the ICMP errors made on this machine.
+    icmp_errors = 0;
+    /// `struct sk_buff`: `head`, pointer.
+    skb_head = ABSENT;
+    /// `struct sk_buff`: `network_header`, u16.
+    skb_network_header = ABSENT;
     /// Bytes in the ring at which the consumer is woken before its timer.
     wake_bytes = ABSENT;
     /// Record of the classic tracepoint `sock/inet_sock_set_state`: `skaddr`, pointer.

@@ -1,6 +1,6 @@
 //! The only reads of kernel memory, and of the settings that say where things are.
 
-use core::{marker::PhantomData, ptr};
+use core::{arch::asm, marker::PhantomData, ptr};
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
@@ -243,6 +243,11 @@ impl<M: Memory> Socket for TcpSock<M> {
     }
 
     #[inline(always)]
+    fn sent_nothing(&self) -> bool {
+        setting!(tcp_segs_out) != ABSENT && self.read::<u32>(setting!(tcp_segs_out)) == 0
+    }
+
+    #[inline(always)]
     fn has_error(&self) -> bool {
         setting!(sk_err) != ABSENT
     }
@@ -282,7 +287,7 @@ impl<M: Memory> Socket for TcpSock<M> {
 
 /// `::ffff:a.b.c.d` of an IPv4 address that is in network byte order in memory.
 #[inline(always)]
-fn mapped(address: u32) -> [u64; 2] {
+pub(crate) fn mapped(address: u32) -> [u64; 2] {
     let low = if cfg!(target_endian = "little") {
         0xffff_0000 | u64::from(address) << 32
     } else {
@@ -327,6 +332,18 @@ fn protocol(base: *const u8, offset: u32, bytes: u32) -> u16 {
 #[inline(always)]
 pub(crate) fn pointer(base: *const u8, offset: u32) -> *const u8 {
     probe::<u64>(base, offset) as *const u8
+}
+
+/// The address that a typed pointer holds, as a number: the verifier lets nothing be computed from a pointer itself, and takes
+/// a negation for a number's.
+#[inline(always)]
+pub(crate) fn number(pointer: *const u8) -> u64 {
+    let mut number = pointer as u64;
+    // SAFETY: two negations are none. Written as the instructions themselves, because the compiler would leave them out.
+    unsafe {
+        asm!("{number} = -{number}", "{number} = -{number}", number = inout(reg) number, options(pure, nomem, nostack));
+    }
+    number
 }
 
 /// The current task as the owner of a socket in `netns`. Only for hooks that run in the owner's context.

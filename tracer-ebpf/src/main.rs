@@ -25,7 +25,9 @@
 // The one instruction in emit.rs.
 #![feature(asm_experimental_arch)]
 
+mod attempts;
 mod emit;
+mod icmp;
 mod kernel;
 mod probes;
 mod socket;

@@ -29,6 +29,9 @@ pub(crate) trait Socket {
     /// Of a subflow that joined later, the address of the connection's first; 0 for that one and for plain TCP.
     fn first_subflow(&self) -> u64;
 
+    /// No segment was ever sent; false where that cannot be told.
+    fn sent_nothing(&self) -> bool;
+
     /// Whether `error` means something.
     fn has_error(&self) -> bool;
 

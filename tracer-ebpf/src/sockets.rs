@@ -120,7 +120,9 @@ pub(crate) fn fill<S: Socket>(
         (&raw mut (*record).flags).write(flags);
         (&raw mut (*record).state).write(state);
         (&raw mut (*record).family).write(family as u8);
-        (&raw mut (*record).error).write(sock.error(kind == kind::FAILED));
+        let error = sock.error(kind == kind::FAILED);
+        let error = if error == 0 { entry.error } else { error };
+        (&raw mut (*record).error).write(error);
         let counters = if fresh || !counted {
             Counters::default()
         } else {

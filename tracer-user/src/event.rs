@@ -182,6 +182,8 @@ pub struct SocketEvent {
     pub id: SocketId,
     /// Whose, if it was known.
     pub owner: Option<Owner>,
+    /// The owner is who closed the socket: who accepted it, unless the socket was passed on.
+    pub owner_closed_it: bool,
     /// Network namespace inode; 0 when unknown.
     pub netns: u32,
     /// Own end; IPv4-mapped addresses are IPv4 here.
@@ -215,7 +217,7 @@ impl SocketEvent {
         match self.what {
             What::Accepted | What::Listening | What::Seen => self.at_ns,
             What::Opened | What::Failed | What::Closed | What::Unlistened => {
-                if self.id.first_seen_ns == 0 {
+                if self.id.first_seen_ns == 0 || self.owner_closed_it {
                     self.at_ns
                 } else {
                     self.id.first_seen_ns

@@ -25,6 +25,8 @@ pub mod flag {
     pub const COUNTERS: u8 = 4;
     /// `error` was read; without it zero means unknown.
     pub const ERROR: u8 = 8;
+    /// `owner` is who closed the socket: who accepted it, unless the socket was passed on.
+    pub const CLOSER: u8 = 16;
 }
 
 /// The task behind a socket, taken only in its own context or from its own file table.

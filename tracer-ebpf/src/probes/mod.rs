@@ -5,7 +5,9 @@
 mod accept;
 mod closing;
 mod connect;
+mod failure;
 mod process;
+mod release;
 mod snapshot;
 mod state;
 mod state_tracepoint;

@@ -14,7 +14,9 @@ use tracer_common::{
 };
 
 use crate::{
+    attempts::{self, AF_INET},
     emit::count,
+    icmp,
     kernel::{Memory, Probed, TcpSock, Typed, current_owner, now_ns, setting},
     socket::Socket,
     sockets::{entry, forget, lookup, remember, remember_new, report, unknown},
@@ -73,6 +75,12 @@ pub(super) fn handle<S: Socket>(sock: &S, old: i32, new: i32) {
 /// In the context of the caller of `connect`, before the local port is chosen.
 #[inline(always)]
 pub(super) fn connecting<S: Socket>(sock: &S) {
+    if setting!(attempts) != 0 {
+        match sock.mptcp() {
+            0 => attempts::reached(sock.address()),
+            mptcp => attempts::reached(mptcp),
+        }
+    }
     let active = match sock.first_subflow() {
         0 => entry(
             now_ns(),
@@ -157,10 +165,7 @@ fn listening<S: Socket>(sock: &S, old: i32) {
 #[inline(always)]
 fn closed<S: Socket>(sock: &S, old: i32) {
     let kind = match old {
-        TCP_SYN_SENT => {
-            count!(failed);
-            kind::FAILED
-        }
+        TCP_SYN_SENT => return failed(sock),
         TCP_LISTEN => {
             count!(unlistened);
             kind::UNLISTENED
@@ -177,5 +182,32 @@ fn closed<S: Socket>(sock: &S, old: i32) {
         Some(known) => report(sock, kind, at_ns, known, old as u8),
         None => report(sock, kind, at_ns, &unknown(sock.netns()), old as u8),
     }
+    forget(sock.address());
+}
+
+/// `EADDRNOTAVAIL`.
+const ADDRESS_NOT_AVAILABLE: u32 = 99;
+
+/// A connect has ended without an answer that pleased.
+#[inline(always)]
+fn failed<S: Socket>(sock: &S) {
+    let unseen = unknown(sock.netns());
+    let known = lookup(sock.address());
+    let mut entry = known.map_or(unseen, |known| *known);
+    if sock.error(true) == 0 && entry.error == 0 {
+        if sock.sent_nothing() {
+            // `connect` itself failed; what it returns is told where that is seen.
+            if setting!(connect_result) != 0 {
+                return forget(sock.address());
+            }
+            // No port was free, or the tuple was taken: nothing else fails between the two changes of state but for
+            // want of memory.
+            entry.error = ADDRESS_NOT_AVAILABLE;
+        } else if setting!(icmp_errors) != 0 && sock.family() == AF_INET {
+            entry.error = icmp::error_of(sock, entry.first_seen_ns);
+        }
+    }
+    count!(failed);
+    report(sock, kind::FAILED, now_ns(), &entry, TCP_SYN_SENT as u8);
     forget(sock.address());
 }

@@ -90,6 +90,11 @@ impl Socket for Record {
     }
 
     #[inline(always)]
+    fn sent_nothing(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
     fn has_error(&self) -> bool {
         false
     }

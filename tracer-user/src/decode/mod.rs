@@ -105,6 +105,7 @@ fn socket(record: &SocketRecord) -> Result<SocketEvent, DecodeError> {
             first_seen_ns: record.first_seen_ns,
         },
         owner: has(flag::OWNER).then(|| owner(&record.owner)),
+        owner_closed_it: has(flag::CLOSER),
         netns: record.owner.netns,
         local: net::address(record.local_addr, record.local_port),
         remote: net::address(record.remote_addr, record.remote_port),

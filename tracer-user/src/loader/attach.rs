@@ -1,14 +1,16 @@
 //! From a choice of backends to attached programs: open, set globals, load, attach.
 
 use std::{
+    fs::File,
     io::Read,
     os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{Iter, Program, ProgramError},
+    programs::{CgroupAttachMode, Iter, Program, ProgramError},
 };
 use tracer_common::{
     counters::Counters,
@@ -65,6 +67,8 @@ pub enum AttachError {
 pub struct Request {
     /// Programs, in the order in which they are attached.
     pub probes: Vec<Probe>,
+    /// Where cgroup v2 is mounted, for the programs of its root.
+    pub cgroup: Option<PathBuf>,
     /// Offsets and switches.
     pub settings: Settings,
     /// Size of the ring in bytes, a power of two and at least a page.
@@ -103,14 +107,20 @@ impl Attached {
             .load(OBJECT)
             .map_err(|source| AttachError::Maps(Box::new(source)))?;
         // All are verified before the first is attached, so that they come to be in force within microseconds.
-        for step in [load, attach] {
-            for probe in &request.probes {
-                step(&mut ebpf, probe, btf).map_err(|source| AttachError::Program {
-                    program: probe.program,
-                    hook: probe.hook_name,
-                    source: Box::new(source),
-                })?;
+        let refused = |probe: &Probe| {
+            let (program, hook) = (probe.program, probe.hook_name);
+            move |source: ProgramError| AttachError::Program {
+                program,
+                hook,
+                source: Box::new(source),
             }
+        };
+        for probe in &request.probes {
+            load(&mut ebpf, probe, btf).map_err(refused(probe))?;
+        }
+        let cgroup = request.cgroup.as_deref();
+        for probe in &request.probes {
+            attach(&mut ebpf, probe, cgroup).map_err(refused(probe))?;
         }
         let in_force_ns = clock::boot_ns();
         let iterates = request.probes.iter().any(|probe| probe.hook == Hook::Iterator);
@@ -309,13 +319,19 @@ fn load(ebpf: &mut Ebpf, probe: &Probe, btf: Option<&Btf>) -> Result<(), Program
         (Hook::Kprobe, Program::KProbe(program)) => program.load(),
         (Hook::Tracepoint, Program::TracePoint(program)) => program.load(),
         (Hook::Iterator, Program::Iter(program)) => program.load(name, typed()?),
+        (Hook::Cgroup, Program::CgroupSock(program)) => program.load(),
+        (Hook::Cgroup, Program::CgroupSockAddr(program)) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 
-/// Attaches one loaded program; an iterator is attached anew for every pass.
-fn attach(ebpf: &mut Ebpf, probe: &Probe, _btf: Option<&Btf>) -> Result<(), ProgramError> {
+/// Attaches one loaded program; an iterator is attached anew for every pass. Programs of a cgroup stand beside those of
+/// others.
+fn attach(ebpf: &mut Ebpf, probe: &Probe, cgroup: Option<&Path>) -> Result<(), ProgramError> {
     let name = probe.hook_name;
+    let root = || File::open(cgroup.unwrap_or(Path::new(""))).map_err(ProgramError::IOError);
+    // A link to a cgroup stands beside others whatever happens, and takes no flags.
+    let beside = CgroupAttachMode::Single;
     match (probe.hook, program(ebpf, probe)?) {
         (Hook::TpBtf, Program::BtfTracePoint(program)) => program.attach().map(drop),
         (Hook::RawTracepoint, Program::RawTracePoint(program)) => program.attach(name).map(drop),
@@ -324,6 +340,8 @@ fn attach(ebpf: &mut Ebpf, probe: &Probe, _btf: Option<&Btf>) -> Result<(), Prog
         (Hook::Kprobe, Program::KProbe(program)) => program.attach(name, 0).map(drop),
         (Hook::Tracepoint, Program::TracePoint(program)) => program.attach("sock", name).map(drop),
         (Hook::Iterator, Program::Iter(_)) => Ok(()),
+        (Hook::Cgroup, Program::CgroupSock(program)) => program.attach(root()?, beside).map(drop),
+        (Hook::Cgroup, Program::CgroupSockAddr(program)) => program.attach(root()?, beside).map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

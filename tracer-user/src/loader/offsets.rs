@@ -114,6 +114,9 @@ const ROWS: &[Row] = &[
     row(|s| &mut s.tcp_srtt_us, "tcp_sock", &["srtt_us"], Bytes(4), Required),
     row(|s| &mut s.tcp_total_retrans, "tcp_sock", &["total_retrans"], Bytes(4), Required),
     row(|s| &mut s.tcp_bytes_acked, "tcp_sock", &["bytes_acked"], Bytes(8), Required),
+    row(|s| &mut s.tcp_segs_out, "tcp_sock", &["segs_out"], Bytes(4), Required),
+    row(|s| &mut s.skb_head, "sk_buff", &["head"], Word, Required),
+    row(|s| &mut s.skb_network_header, "sk_buff", &["network_header"], Bytes(2), Required),
     row(|s| &mut s.tcp_snd_nxt, "tcp_sock", &["snd_nxt"], Bytes(4), Required),
     row(|s| &mut s.tcp_snd_una, "tcp_sock", &["snd_una"], Bytes(4), Required),
     // Only with CONFIG_MPTCP.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::{fd::AsFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -12,9 +13,9 @@ use tracer_common::maps::SUBFLOWS_MAX;
 use super::{
     attach::{AttachError, Attached, Request},
     btf::{Btf, VMLINUX},
-    features::{Facts, Roots, Trials, TypeFacts, try_bpf},
+    features::{Facts, Getsockopt, Roots, Trials, TypeFacts, mount_of, try_bpf},
     offsets::{self, OffsetError},
-    plan::{Accept, Connect, Plan, PlanError, Probes, Process, Snapshot, Snapshots, State, plan},
+    plan::{Accept, Connect, Failure, Plan, PlanError, Probes, Process, Snapshot, Snapshots, State, plan},
     probes,
     sockdiag::{self, SockDiagError},
     sys,
@@ -122,9 +123,11 @@ pub fn survey(options: &Options) -> Survey {
         let function = btf.function("tcp_connect")?;
         sys::try_fentry(function).err().map(|error| error.to_string())
     });
+    let release_refused = try_release().err();
     let trials = Trials {
         bpf: try_bpf(),
         fentry_refused,
+        release_refused,
     };
     let types = btf.as_ref().map(TypeFacts::of).map_err(String::clone);
     let roots = Roots::default();
@@ -137,6 +140,21 @@ pub fn survey(options: &Options) -> Survey {
         table,
         btf: btf.ok(),
     }
+}
+
+/// Inode of the root of a cgroup hierarchy.
+const CGROUP_ROOT: u64 = 1;
+
+/// Whether the root of cgroup v2 takes a program beside those that are there.
+fn try_release() -> Result<(), String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let path = mount_of(&mounts, "cgroup2").ok_or("the cgroup v2 hierarchy is not mounted")?;
+    let refused = |error: std::io::Error| format!("{}: {error}", path.display());
+    let cgroup = fs::File::open(&path).map_err(refused)?;
+    if cgroup.metadata().map_err(refused)?.ino() != CGROUP_ROOT {
+        return Err(format!("{} is not the root of cgroup v2", path.display()));
+    }
+    sys::try_release(cgroup.as_fd()).map_err(refused)
 }
 
 /// Attaches the best programs that `options` and the kernel allow.
@@ -166,6 +184,11 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
         tracepoint_format::resolve(tracefs, &mut settings)?;
     }
     settings.owner_at_syn_sent = u32::from(plan.connect.backend == Connect::State);
+    let told_by_functions = matches!(plan.failure.backend, Failure::Fexit | Failure::Kretprobe);
+    settings.connect_result = u32::from(told_by_functions);
+    settings.attempts = u32::from(plan.failure.backend == Failure::Cgroup);
+    let icmp = facts.types.as_ref().is_some_and(|types| types.icmp_send);
+    settings.icmp_errors = u32::from(icmp && plan.failure.backend == Failure::Cgroup);
     settings.wake_bytes = options.ring_bytes / 2;
     let types = match (&options.btf, &btf) {
         (_, None) => None,
@@ -173,7 +196,8 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
         _ => Some(Types::from_sys_fs().map_err(AttachError::Btf)?),
     };
     let request = Request {
-        probes: probes_of(&plan),
+        probes: probes_of(&plan, facts.types.as_ref()),
+        cgroup: facts.cgroup2.clone(),
         settings,
         ring_bytes: options.ring_bytes,
         sockets_max: table.entries,
@@ -198,7 +222,7 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
 /// The programs of a plan, in the order of attaching. State after those that find owners: once it tells of a socket, its
 /// owner can be told too. Closing before state for the same reason: an end that state saw opening has a caller when it
 /// closes. What closing remembers of a socket that ends between the two is swept by [`Attached::started`].
-fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
+fn probes_of(plan: &Plan, types: Option<&TypeFacts>) -> Vec<probes::Probe> {
     let connect: &[_] = match plan.connect.backend {
         Connect::Fentry => probes::CONNECT_FENTRY,
         Connect::Kprobe => probes::CONNECT_KPROBE,
@@ -208,7 +232,13 @@ fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
         Accept::Fexit2 => probes::ACCEPT_FEXIT_2,
         Accept::Fexit4 => probes::ACCEPT_FEXIT_4,
         Accept::Kretprobe => probes::ACCEPT_KRETPROBE,
-        Accept::Listener => &[],
+        // Its program is among those below.
+        Accept::Release | Accept::Listener => &[],
+    };
+    let release: &[_] = if plan.accept.backend == Accept::Release || plan.failure.backend == Failure::Cgroup {
+        probes::RELEASE
+    } else {
+        &[]
     };
     let process: &[_] = match plan.process.backend {
         Process::TpBtf => probes::PROCESS_TP_BTF,
@@ -224,7 +254,36 @@ fn probes_of(plan: &Plan) -> Vec<probes::Probe> {
         Snapshot::Iterator => probes::SNAPSHOT_ITERATOR,
         Snapshot::Procfs => &[],
     };
-    [process, connect, accept, closing, state, snapshot].concat()
+    let failure = failure_probes(plan.failure.backend, types);
+    [
+        process, connect, accept, release, &failure, closing, state, snapshot,
+    ]
+    .concat()
+}
+
+/// The programs for connects that fail at once, as far as this kernel has what they hook into.
+fn failure_probes(backend: Failure, types: Option<&TypeFacts>) -> Vec<probes::Probe> {
+    let getsockopt = types.and_then(|types| types.getsockopt);
+    let (connects, errors): (&[_], &[_]) = match (backend, getsockopt) {
+        (Failure::Fexit, Some(Getsockopt::Sk)) => (probes::FAILURE_FEXIT, probes::ERROR_READ_FENTRY),
+        (Failure::Fexit, Some(Getsockopt::Socket)) => {
+            (probes::FAILURE_FEXIT, probes::ERROR_READ_SOCKET_FENTRY)
+        }
+        (Failure::Fexit, None) => (probes::FAILURE_FEXIT, &[]),
+        (Failure::Kretprobe, Some(Getsockopt::Sk)) => (probes::FAILURE_KRETPROBE, probes::ERROR_READ_KPROBE),
+        (Failure::Kretprobe, Some(Getsockopt::Socket)) => {
+            (probes::FAILURE_KRETPROBE, probes::ERROR_READ_SOCKET_KPROBE)
+        }
+        (Failure::Kretprobe, None) => (probes::FAILURE_KRETPROBE, &[]),
+        (Failure::Cgroup, _) if types.is_some_and(|types| types.icmp_send) => {
+            (probes::FAILURE_CGROUP, probes::ICMP_TP_BTF)
+        }
+        (Failure::Cgroup, _) => (probes::FAILURE_CGROUP, &[]),
+        (Failure::State, _) => (&[], &[]),
+    };
+    let ipv6 = types.is_some_and(|types| types.ipv6);
+    let there = |probe: &&probes::Probe| ipv6 || probe.hook_name != "tcp_v6_connect";
+    connects.iter().chain(errors).filter(there).copied().collect()
 }
 
 fn session(facts: &Facts, plan: &Plan, ring_bytes: u32, sockets_max: u32) -> Session {
@@ -277,12 +336,13 @@ mod tests {
             let plan = Plan {
                 connect: best(connect),
                 accept: best(Accept::Kretprobe),
+                failure: best(Failure::Kretprobe),
                 state: best(state),
                 process: best(Process::TpBtf),
                 snapshot: best(Snapshot::Iterator),
                 degraded: Vec::new(),
             };
-            let programs: Vec<&str> = probes_of(&plan).iter().map(|probe| probe.program).collect();
+            let programs: Vec<&str> = probes_of(&plan, None).iter().map(|probe| probe.program).collect();
             let at = |start: &str| programs.iter().position(|name| name.starts_with(start)).unwrap();
             for finder in ["exec_", "connect_", "accept_", "closing_"] {
                 assert!(at(finder) < at("state_"), "{finder}: {programs:?}");

@@ -20,6 +20,8 @@ pub enum Hook {
     Kprobe,
     /// Iterator, run at every snapshot.
     Iterator,
+    /// A hook of the root of cgroup v2.
+    Cgroup,
 }
 
 /// One program and its hook.
@@ -77,3 +79,34 @@ pub const PROCESS_RAW: &[Probe] = &[
 ];
 /// snapshot, by iterator.
 pub const SNAPSHOT_ITERATOR: &[Probe] = &[probe("snapshot_iter", Hook::Iterator, "task_file")];
+/// accept, by who closes; also ends connects that failed at once.
+pub const RELEASE: &[Probe] = &[probe("release_cgroup", Hook::Cgroup, "sock_release")];
+/// Connects that return an error, by fexit.
+pub const FAILURE_FEXIT: &[Probe] = &[
+    probe("connect_v4_fexit", Hook::Fexit, "tcp_v4_connect"),
+    probe("connect_v6_fexit", Hook::Fexit, "tcp_v6_connect"),
+];
+/// Connects that return an error, by kprobe and kretprobe.
+pub const FAILURE_KRETPROBE: &[Probe] = &[
+    probe("connect_v4_kretprobe", Hook::Kprobe, "tcp_v4_connect"),
+    probe("connect_v6_kretprobe", Hook::Kprobe, "tcp_v6_connect"),
+    probe("connect_v4_kprobe", Hook::Kprobe, "tcp_v4_connect"),
+    probe("connect_v6_kprobe", Hook::Kprobe, "tcp_v6_connect"),
+];
+/// Connects that begin, by cgroup.
+pub const FAILURE_CGROUP: &[Probe] = &[
+    probe("connect4_cgroup", Hook::Cgroup, "connect4"),
+    probe("connect6_cgroup", Hook::Cgroup, "connect6"),
+];
+/// Errors as they are read, by fentry, since 6.1.
+pub const ERROR_READ_FENTRY: &[Probe] = &[probe("error_read_fentry", Hook::Fentry, "sk_getsockopt")];
+/// The same before 6.1.
+pub const ERROR_READ_SOCKET_FENTRY: &[Probe] =
+    &[probe("error_read_socket_fentry", Hook::Fentry, "sock_getsockopt")];
+/// Errors as they are read, by kprobe, since 6.1.
+pub const ERROR_READ_KPROBE: &[Probe] = &[probe("error_read_kprobe", Hook::Kprobe, "sk_getsockopt")];
+/// The same before 6.1.
+pub const ERROR_READ_SOCKET_KPROBE: &[Probe] =
+    &[probe("error_read_socket_kprobe", Hook::Kprobe, "sock_getsockopt")];
+/// Errors that ICMP messages of this machine bring, by typed tracepoint.
+pub const ICMP_TP_BTF: &[Probe] = &[probe("icmp_tp_btf", Hook::TpBtf, "icmp_send")];

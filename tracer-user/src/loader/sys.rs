@@ -4,14 +4,17 @@
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 /// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/bpf.h#L913>.
 const BPF_MAP_DELETE_ELEM: i32 = 3;
 const BPF_PROG_LOAD: i32 = 5;
 const BPF_MAP_LOOKUP_BATCH: i32 = 24;
+const BPF_LINK_CREATE: i32 = 28;
 /// Program and attach types of the same file.
+const BPF_PROG_TYPE_CGROUP_SOCK: u32 = 9;
+const BPF_CGROUP_INET_SOCK_RELEASE: u32 = 34;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
 
@@ -41,6 +44,15 @@ struct ProgLoad {
     attach_btf_id: u32,
     attach_prog_fd: u32,
     pad: u32,
+}
+
+/// `union bpf_attr` for `BPF_LINK_CREATE`, up to the last member used here.
+#[repr(C)]
+struct LinkCreate {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
 }
 
 /// `union bpf_attr` for the commands on one element.
@@ -95,11 +107,42 @@ pub(super) fn try_fentry(function: u32) -> io::Result<()> {
         attach_btf_id: function,
         ..ProgLoad::default()
     };
-    let fd = bpf(BPF_PROG_LOAD, &mut attr)?;
+    owned(bpf(BPF_PROG_LOAD, &mut attr)?).map(drop)
+}
+
+/// Attaches to `cgroup`, and detaches at once, a program that does nothing when a socket is released.
+///
+/// # Errors
+/// What the kernel said: before 5.9 it has no such hook, and somebody's program may allow no other beside it.
+pub(super) fn try_release(cgroup: BorrowedFd<'_>) -> io::Result<()> {
+    // r0 = 1; exit
+    let instructions: [u64; 2] = [0x0000_0001_0000_00b7, 0x0000_0000_0000_0095];
+    let mut attr = ProgLoad {
+        prog_type: BPF_PROG_TYPE_CGROUP_SOCK,
+        insn_cnt: 2,
+        insns: instructions.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        expected_attach_type: BPF_CGROUP_INET_SOCK_RELEASE,
+        ..ProgLoad::default()
+    };
+    let program = owned(bpf(BPF_PROG_LOAD, &mut attr)?)?;
+    let mut attr = LinkCreate {
+        prog_fd: number(program.as_fd())?,
+        target_fd: number(cgroup)?,
+        attach_type: BPF_CGROUP_INET_SOCK_RELEASE,
+        flags: 0,
+    };
+    owned(bpf(BPF_LINK_CREATE, &mut attr)?).map(drop)
+}
+
+fn number(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    u32::try_from(fd.as_raw_fd()).map_err(io::Error::other)
+}
+
+fn owned(fd: i64) -> io::Result<OwnedFd> {
     let fd = i32::try_from(fd).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor.
-    drop(unsafe { OwnedFd::from_raw_fd(fd) });
-    Ok(())
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Gives memory that is no longer used back to the system: reading the kernel's types takes 20 MiB for a moment.

@@ -6,14 +6,27 @@ use std::net::{IpAddr, SocketAddr};
 use crate::event::{Counters, Owner, SocketEvent, SocketId, TcpState};
 
 /// What names the owner of an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OwnerBy {
     /// A hook in the owner's own context.
     Hook,
     /// The file table that holds the socket.
     Holder,
+    /// Who closed the socket: who accepted it, unless the socket was passed on.
+    Closer,
     /// The owner of the listening socket the connection came in by.
     Listener,
+}
+
+impl OwnerBy {
+    /// What names the owner that `event` tells of.
+    pub(super) const fn of(event: &SocketEvent) -> Self {
+        if event.owner_closed_it {
+            Self::Closer
+        } else {
+            Self::Hook
+        }
+    }
 }
 
 /// One end that is a socket of this machine.
@@ -66,7 +79,7 @@ impl End {
         Self {
             id: event.id,
             netns: event.netns,
-            owner: event.owner.map(|owner| (owner, OwnerBy::Hook)),
+            owner: event.owner.map(|owner| (owner, OwnerBy::of(event))),
             owner_ns: event.owner_ns(),
             state: TcpState::Established,
             ended: None,

@@ -215,7 +215,7 @@ pub(super) fn update(end: &mut End, event: &SocketEvent) {
         if end.owner.is_none_or(|(known, _)| known.tgid != owner.tgid) {
             end.owner_ns = event.owner_ns();
         }
-        end.owner = Some((owner, OwnerBy::Hook));
+        end.owner = Some((owner, OwnerBy::of(event)));
     }
     if matches!(event.what, What::Seen | What::Accepted) {
         end.state = event.state;

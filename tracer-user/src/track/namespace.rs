@@ -144,6 +144,7 @@ mod tests {
             fd: 0,
             ifindex: 0,
             mptcp: 0,
+            owner_closed_it: false,
         }
     }
 

@@ -74,6 +74,9 @@ pub struct Trials {
     pub bpf: BpfTrial,
     /// Why the kernel refused a fentry program that does nothing; `None` when it took it.
     pub fentry_refused: Option<String>,
+    /// Why a program that does nothing could not be attached to the root of cgroup v2, where released sockets are told
+    /// (since 5.9); `None` when it could.
+    pub release_refused: Option<String>,
 }
 
 /// What the kernel's type information tells about its abilities.
@@ -87,6 +90,21 @@ pub struct TypeFacts {
     pub typed_tracepoints: bool,
     /// Iterators over open files with `bpf_sock_from_file`: since 5.11.
     pub socket_iterator: bool,
+    /// `tcp_v6_connect` is there; `tcp_v4_connect` always is.
+    pub ipv6: bool,
+    /// The function through which a program reads its socket's error.
+    pub getsockopt: Option<Getsockopt>,
+    /// ICMP messages made here have a tracepoint: since 6.11.
+    pub icmp_send: bool,
+}
+
+/// The function behind `getsockopt(SOL_SOCKET)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Getsockopt {
+    /// `sk_getsockopt(sk, ..)`, since 6.1.
+    Sk,
+    /// `sock_getsockopt(socket, ..)`.
+    Socket,
 }
 
 impl TypeFacts {
@@ -98,6 +116,13 @@ impl TypeFacts {
             typed_tracepoints: btf.has_typedef("btf_trace_inet_sock_set_state"),
             socket_iterator: btf.function("bpf_iter_task_file").is_some()
                 && btf.function("bpf_sock_from_file").is_some(),
+            ipv6: btf.function("tcp_v6_connect").is_some(),
+            getsockopt: if btf.function("sk_getsockopt").is_some() {
+                Some(Getsockopt::Sk)
+            } else {
+                btf.function("sock_getsockopt").map(|_number| Getsockopt::Socket)
+            },
+            icmp_send: btf.has_typedef("btf_trace_icmp_send"),
         }
     }
 }
@@ -117,6 +142,8 @@ pub struct Facts {
     pub kprobes: Fact,
     /// Why fentry was refused; `None` when it works.
     pub fentry_refused: Option<String>,
+    /// Why released sockets are not told by the root of cgroup v2; `None` when they are.
+    pub release_refused: Option<String>,
     /// Where tracefs is mounted, in one of the places in which aya looks for it.
     pub tracefs: Option<PathBuf>,
     /// Programs can be loaded.
@@ -169,6 +196,7 @@ impl Facts {
             types,
             kprobes: kprobes(roots, context.lockdown),
             fentry_refused: trials.fentry_refused.clone(),
+            release_refused: trials.release_refused.clone(),
             tracefs: tracefs(roots),
             bpf: refusal::explain(trials.bpf, &context),
             capabilities,
@@ -238,7 +266,7 @@ fn tracefs(roots: &Roots) -> Option<PathBuf> {
 }
 
 /// The first mount point of a file system of type `kind`.
-fn mount_of(mounts: &str, kind: &str) -> Option<PathBuf> {
+pub(super) fn mount_of(mounts: &str, kind: &str) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ');
         let (point, found) = (fields.nth(1)?, fields.next()?);

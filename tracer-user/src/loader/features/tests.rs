@@ -42,6 +42,7 @@ impl Tree {
             &Trials {
                 bpf,
                 fentry_refused: None,
+                release_refused: None,
             },
             Err("no type information".into()),
         )

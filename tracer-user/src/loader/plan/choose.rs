@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    Accept, Choice, Connect, Plan, PlanError, Probes, Process, Snapshot, Snapshots, State, degraded,
+    Accept, Choice, Connect, Failure, Plan, PlanError, Probes, Process, Snapshot, Snapshots, State, degraded,
 };
 use crate::loader::features::{Fact, Facts, TypeFacts};
 
@@ -15,6 +15,7 @@ pub fn plan(facts: &Facts, probes: Probes, snapshots: Snapshots) -> Result<Plan,
     let mut plan = Plan {
         connect: wanted.connect(facts)?,
         accept: wanted.accept(facts)?,
+        failure: wanted.failure(facts)?,
         state: wanted.state(facts)?,
         process: wanted.process(facts)?,
         snapshot: snapshot(facts, snapshots)?,
@@ -65,6 +66,15 @@ fn kprobe(facts: &Facts) -> Can {
     match &facts.kprobes {
         Fact::No(why) => Err(why.clone()),
         Fact::Yes | Fact::Unknown(_) => Ok(()),
+    }
+}
+
+/// Its programs read the kernel's structs too.
+fn release(facts: &Facts) -> Can {
+    types(facts)?;
+    match &facts.release_refused {
+        Some(why) => Err(format!("released sockets are not told: {why}")),
+        None => Ok(()),
     }
 }
 
@@ -172,20 +182,35 @@ impl Wanted {
                     true,
                 );
             }
-            Probes::Tracepoint => Choice {
-                backend: Accept::Listener,
-                why: given,
-            },
+            Probes::Tracepoint => passive(facts, given),
             Probes::Auto => match (accept_fexit(facts), kprobe(facts)) {
                 (Ok(fexit), _) => best(fexit),
                 (Err(why), Ok(())) => Choice {
                     backend: Accept::Kretprobe,
                     why,
                 },
-                (Err(why), Err(kprobe)) => Choice {
-                    backend: Accept::Listener,
-                    why: joined(why, &kprobe),
+                (Err(why), Err(kprobe)) => passive(facts, joined(why, &kprobe)),
+            },
+        })
+    }
+
+    fn failure(&self, facts: &Facts) -> Result<Choice<Failure>, PlanError> {
+        Ok(match self.0 {
+            Probes::Fentry => {
+                return self.forced("failure", "fexit", fentry(facts).map(|()| Failure::Fexit), false);
+            }
+            Probes::Kprobe => {
+                let can = kprobe(facts).map(|()| Failure::Kretprobe);
+                return self.forced("failure", "kretprobe", can, true);
+            }
+            Probes::Tracepoint => refused(facts, format!("{} was given", self.option())),
+            Probes::Auto => match (fentry(facts), kprobe(facts)) {
+                (Ok(()), _) => best(Failure::Fexit),
+                (Err(why), Ok(())) => Choice {
+                    backend: Failure::Kretprobe,
+                    why,
                 },
+                (Err(why), Err(kprobe)) => refused(facts, joined(why, &kprobe)),
             },
         })
     }
@@ -237,6 +262,34 @@ impl Wanted {
                 why,
             },
         })
+    }
+}
+
+/// Who accepted, where neither fexit nor kretprobe tells, because of `why`.
+fn passive(facts: &Facts, why: String) -> Choice<Accept> {
+    match release(facts) {
+        Ok(()) => Choice {
+            backend: Accept::Release,
+            why,
+        },
+        Err(release) => Choice {
+            backend: Accept::Listener,
+            why: joined(why, &release),
+        },
+    }
+}
+
+/// Connects that fail at once, where neither fexit nor kretprobe tells, because of `why`.
+fn refused(facts: &Facts, why: String) -> Choice<Failure> {
+    match release(facts) {
+        Ok(()) => Choice {
+            backend: Failure::Cgroup,
+            why,
+        },
+        Err(release) => Choice {
+            backend: Failure::State,
+            why: joined(why, &release),
+        },
     }
 }
 

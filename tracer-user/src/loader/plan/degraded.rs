@@ -1,7 +1,7 @@
 //! What a choice, or a fact, costs the user, in the user's words.
 #![forbid(unsafe_code)]
 
-use super::{Accept, Plan, Process, Snapshot, State};
+use super::{Accept, Failure, Plan, Process, Snapshot, State};
 use crate::{
     loader::features::{Capability, Fact, Facts},
     signal::Degraded,
@@ -31,6 +31,27 @@ pub(super) fn list(plan: &Plan, facts: &Facts) -> Vec<Degraded> {
             &plan.accept.why,
             "use a kernel with fentry or kprobes",
         );
+    }
+    if plan.accept.backend == Accept::Release {
+        add(
+            "who accepted a connection is seen when it is closed; until then the owner of the listening socket is named",
+            &plan.accept.why,
+            "use a kernel with fentry or kprobes",
+        );
+    }
+    match plan.failure.backend {
+        Failure::Fexit | Failure::Kretprobe => {}
+        Failure::Cgroup => add(
+            "connects that have no route are told when their socket is closed, without the reason; errors that ICMP \
+             brings for IPv6 while a program connects are not seen",
+            &plan.failure.why,
+            "use a kernel with fentry or kprobes",
+        ),
+        Failure::State => add(
+            "connects that have no route are not seen, nor errors that a program reads before it closes its socket",
+            &plan.failure.why,
+            "use a kernel with fentry or kprobes, or from 5.9 on with cgroup v2 at its root",
+        ),
     }
     if plan.process.backend == Process::None {
         add(

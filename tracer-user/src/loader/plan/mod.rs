@@ -58,8 +58,23 @@ pub enum Accept {
     Fexit2,
     /// kretprobe of `inet_csk_accept`.
     Kretprobe,
+    /// Who closes the socket, told by the root of cgroup v2; until then the owner of the listening socket.
+    Release,
     /// No program: the owner of the listening socket.
     Listener,
+}
+
+/// Where connects that fail before a SYN is sent come from, and errors that are read before a socket closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// fexit of `tcp_v4_connect` and `tcp_v6_connect`, and fentry of the function that reads errors.
+    Fexit,
+    /// kprobe and kretprobe of the same.
+    Kretprobe,
+    /// Programs of the root of cgroup v2: without errno. And where ICMP errors are made on this machine, for IPv4.
+    Cgroup,
+    /// The state program alone: without those that had no route.
+    State,
 }
 
 /// Where changes of state come from.
@@ -114,7 +129,19 @@ impl Named for Accept {
         match self {
             Self::Fexit4 | Self::Fexit2 => "fexit",
             Self::Kretprobe => "kretprobe",
+            Self::Release => "release",
             Self::Listener => "listener",
+        }
+    }
+}
+
+impl Named for Failure {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Fexit => "fexit",
+            Self::Kretprobe => "kretprobe",
+            Self::Cgroup => "cgroup",
+            Self::State => "state",
         }
     }
 }
@@ -164,6 +191,8 @@ pub struct Plan {
     pub connect: Choice<Connect>,
     /// Owner of the passive end.
     pub accept: Choice<Accept>,
+    /// Connects that fail at once.
+    pub failure: Choice<Failure>,
     /// Changes of state.
     pub state: Choice<State>,
     /// Processes and cgroups.
@@ -188,6 +217,7 @@ impl Plan {
         vec![
             shown("connect", &self.connect),
             shown("accept", &self.accept),
+            shown("failure", &self.failure),
             shown("state", &self.state),
             shown("process", &self.process),
             shown("snapshot", &self.snapshot),

@@ -1,7 +1,7 @@
 //! The choice of backends, kernel by kernel.
 
 use super::*;
-use crate::loader::features::{Capabilities, Capability, Fact, Facts, TypeFacts};
+use crate::loader::features::{Capabilities, Capability, Fact, Facts, Getsockopt, TypeFacts};
 
 /// A kernel on which everything works.
 fn newest() -> Facts {
@@ -14,9 +14,13 @@ fn newest() -> Facts {
             accept_parameters: Some(2),
             typed_tracepoints: true,
             socket_iterator: true,
+            ipv6: true,
+            getsockopt: Some(Getsockopt::Sk),
+            icmp_send: true,
         }),
         kprobes: Fact::Yes,
         fentry_refused: None,
+        release_refused: None,
         tracefs: Some("/sys/kernel/tracing".into()),
         bpf: Fact::Yes,
         capabilities: Capabilities(u64::MAX),
@@ -49,7 +53,7 @@ fn no_fentry(facts: &mut Facts) {
     facts.fentry_refused = Some("Operation not permitted".into());
 }
 
-/// connect accept state process snapshot.
+/// connect accept failure state process snapshot.
 fn names(plan: &Plan) -> String {
     let names: Vec<String> = plan
         .backends()
@@ -90,32 +94,41 @@ fn every_kernel_gets_the_best_it_has() {
         (
             "6.18 with everything",
             newest(),
-            "fentry fexit tp_btf tp_btf iterator /0",
+            "fentry fexit fexit tp_btf tp_btf iterator /0",
         ),
         (
             "6.1, whose accept has four parameters",
             types(|types| types.accept_parameters = Some(4)),
-            "fentry fexit tp_btf tp_btf iterator /0",
+            "fentry fexit fexit tp_btf tp_btf iterator /0",
         ),
         (
             "a future accept with three parameters",
             types(|types| types.accept_parameters = Some(3)),
-            "fentry kretprobe tp_btf tp_btf iterator /0",
+            "fentry kretprobe fexit tp_btf tp_btf iterator /0",
         ),
         (
             "5.10, without bpf_sock_from_file",
             types(|types| types.socket_iterator = false),
-            "fentry fexit tp_btf tp_btf procfs /1",
+            "fentry fexit fexit tp_btf tp_btf procfs /1",
         ),
         (
             "arm64 before 6.4: typed tracepoints but no fentry",
             with(no_fentry),
-            "kprobe kretprobe tp_btf tp_btf iterator /0",
+            "kprobe kretprobe kretprobe tp_btf tp_btf iterator /0",
         ),
         (
             "fentry refused and no kprobes, as in small virtual machines",
             with(|facts| (no_fentry(facts), no_kprobes(facts)).1),
-            "state listener tp_btf tp_btf iterator /1",
+            "state release cgroup tp_btf tp_btf iterator /2",
+        ),
+        (
+            "the same before 5.9, or where somebody's program allows no other at the root of cgroup v2",
+            with(|facts| {
+                no_fentry(facts);
+                no_kprobes(facts);
+                facts.release_refused = Some("Invalid argument".into());
+            }),
+            "state listener state tp_btf tp_btf iterator /2",
         ),
         (
             "kprobes that cannot be found out are tried",
@@ -123,7 +136,7 @@ fn every_kernel_gets_the_best_it_has() {
                 no_fentry(facts);
                 facts.kprobes = Fact::Unknown("no sysfs".into());
             }),
-            "kprobe kretprobe tp_btf tp_btf iterator /0",
+            "kprobe kretprobe kretprobe tp_btf tp_btf iterator /0",
         ),
         (
             "5.4: types, but neither fentry nor typed tracepoints",
@@ -132,12 +145,12 @@ fn every_kernel_gets_the_best_it_has() {
                 let types = facts.types.as_mut().unwrap();
                 (types.typed_tracepoints, types.socket_iterator) = (false, false);
             }),
-            "kprobe kretprobe raw_tracepoint raw_tracepoint procfs /1",
+            "kprobe kretprobe kretprobe raw_tracepoint raw_tracepoint procfs /1",
         ),
         (
             "no type information: only the stable tracepoint format is left",
             with(no_btf),
-            "state listener tracepoint none procfs /4",
+            "state listener state tracepoint none procfs /5",
         ),
         (
             "neither type information nor tracefs",
@@ -163,12 +176,12 @@ fn what_this_process_may_do_decides_too() {
         (
             "bpf() not tried",
             with(|facts| facts.bpf = Fact::Unknown("it was not tried".into())),
-            "fentry fexit tp_btf tp_btf iterator /0",
+            "fentry fexit fexit tp_btf tp_btf iterator /0",
         ),
         (
             "only the capabilities that loading needs",
             with(|facts| facts.capabilities = unprivileged),
-            "fentry fexit tp_btf tp_btf iterator /1",
+            "fentry fexit fexit tp_btf tp_btf iterator /1",
         ),
         (
             "the same where sockets are read from /proc",
@@ -176,7 +189,7 @@ fn what_this_process_may_do_decides_too() {
                 facts.capabilities = unprivileged;
                 facts.types.as_mut().unwrap().socket_iterator = false;
             }),
-            "fentry fexit tp_btf tp_btf procfs /3",
+            "fentry fexit fexit tp_btf tp_btf procfs /3",
         ),
         (
             "a container with its own pids and without the cgroup tree",
@@ -184,7 +197,7 @@ fn what_this_process_may_do_decides_too() {
                 facts.initial_pid_ns = Fact::No("in a namespace".into());
                 facts.cgroup2 = None;
             }),
-            "fentry fexit tp_btf tp_btf iterator /2",
+            "fentry fexit fexit tp_btf tp_btf iterator /2",
         ),
     ];
     automatic(cases);
@@ -199,42 +212,42 @@ fn a_forced_choice_is_taken_where_it_works() {
             newest(),
             Probes::Fentry,
             Auto,
-            "fentry fexit tp_btf tp_btf iterator /0",
+            "fentry fexit fexit tp_btf tp_btf iterator /0",
         ),
         (
             "kprobes come with raw tracepoints",
             newest(),
             Probes::Kprobe,
             Auto,
-            "kprobe kretprobe raw_tracepoint raw_tracepoint iterator /0",
+            "kprobe kretprobe kretprobe raw_tracepoint raw_tracepoint iterator /0",
         ),
         (
             "tracepoints alone",
             newest(),
             Probes::Tracepoint,
             Auto,
-            "state listener tp_btf tp_btf iterator /1",
+            "state release cgroup tp_btf tp_btf iterator /2",
         ),
         (
             "tracepoints without type information",
             with(no_btf),
             Probes::Tracepoint,
             Auto,
-            "state listener tracepoint none procfs /4",
+            "state listener state tracepoint none procfs /5",
         ),
         (
             "sockets from /proc",
             newest(),
             Probes::Auto,
             Procfs,
-            "fentry fexit tp_btf tp_btf procfs /1",
+            "fentry fexit fexit tp_btf tp_btf procfs /1",
         ),
         (
             "the iterator",
             newest(),
             Probes::Auto,
             Iterator,
-            "fentry fexit tp_btf tp_btf iterator /0",
+            "fentry fexit fexit tp_btf tp_btf iterator /0",
         ),
     ]);
 }
@@ -327,7 +340,7 @@ fn every_degradation_names_cause_and_remedy() {
         facts.cgroup2 = None;
     });
     let plan = plan(&facts, Probes::Auto, Snapshots::Auto).unwrap();
-    assert_eq!(plan.degraded.len(), 8);
+    assert_eq!(plan.degraded.len(), 9);
     for Degraded { what, why, remedy } in &plan.degraded {
         assert!(
             !what.is_empty() && !why.is_empty() && !remedy.is_empty(),

@@ -10,6 +10,7 @@ use crate::{
         place::{Container, Human, Place, Pod},
     },
     inventory::Inventory,
+    track::OwnerBy,
 };
 
 /// What is known of a process besides its claim.
@@ -18,7 +19,8 @@ pub(super) struct Around<'a> {
     pub(super) cgroup: Option<&'a CgroupPlace>,
     pub(super) human: Option<&'a Arc<Human>>,
     pub(super) spoofed: Option<&'a Arc<str>>,
-    pub(super) by_listener: bool,
+    /// How the process is known to be at this end.
+    pub(super) by: OwnerBy,
     /// Name of this node, if it is known.
     pub(super) node: Option<&'a Arc<str>>,
 }
@@ -26,16 +28,16 @@ pub(super) struct Around<'a> {
 /// The claim with everything around it. The claim itself where nothing is added.
 pub(super) fn claim(plain: &Arc<Claim>, around: &Around<'_>, inventory: &Inventory) -> Arc<Claim> {
     let place = place(around, inventory);
-    if place == Place::default() && !around.by_listener {
+    if place == Place::default() && !matches!(around.by, OwnerBy::Listener | OwnerBy::Closer) {
         return Arc::clone(plain);
     }
-    let (quality, by) = if around.by_listener {
-        (
+    let (quality, by) = match around.by {
+        OwnerBy::Listener => (
             plain.quality.max(Quality::Listener),
             format!("listens there; {}", plain.by),
-        )
-    } else {
-        (plain.quality, plain.by.clone())
+        ),
+        OwnerBy::Closer => (plain.quality, format!("closed it; {}", plain.by)),
+        OwnerBy::Hook | OwnerBy::Holder => (plain.quality, plain.by.clone()),
     };
     Arc::new(Claim {
         who: plain.who.clone(),

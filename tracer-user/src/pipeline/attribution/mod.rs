@@ -172,19 +172,23 @@ impl Attribution {
         let known = process.map(|process| (process.since_ns, process.cgroup.is_some()));
         let claim = owner.and_then(|(owner, _)| self.processes.claim(owner.tgid, end.owner_ns, used));
         let number = if let (Some((owner, by)), Some((since_ns, told)), Some(claim)) = (owner, known, claim) {
-            let by_listener = by_listener || by == OwnerBy::Listener;
+            let owner_by = match by {
+                _ if by_listener => OwnerBy::Listener,
+                OwnerBy::Hook | OwnerBy::Holder => OwnerBy::Hook,
+                OwnerBy::Closer | OwnerBy::Listener => by,
+            };
             let key = Met {
                 claim: Arc::as_ptr(&claim) as usize,
                 tgid: owner.tgid,
                 since_ns,
                 cgroup_id: owner.cgroup_id,
                 netns: end.netns,
-                flags: u32::from(by_listener) | u32::from(told) << 1,
+                flags: owner_by as u32 | u32::from(told) << 2,
                 revision: self.inventory.revision(),
             };
             self.met.get(&key).copied().unwrap_or_else(|| {
                 let who = (owner.tgid, owner.cgroup_id);
-                let subject = self.of_process(who, end.owner_ns, claim, by_listener, end.netns);
+                let subject = self.of_process(who, end.owner_ns, claim, owner_by, end.netns);
                 let number = self.subjects.number(subject, end.owner_ns);
                 if self.met.len() >= MET_MAX {
                     self.met.clear();
@@ -219,7 +223,7 @@ impl Attribution {
         (tgid, cgroup_id): (u32, u64),
         at_ns: u64,
         claim: Arc<Claim>,
-        by_listener: bool,
+        owner_by: OwnerBy,
         netns: u32,
     ) -> Subject {
         let process = self.processes.who(tgid, at_ns);
@@ -240,7 +244,7 @@ impl Attribution {
             cgroup: cgroup.map(Same),
             human,
             spoofed,
-            by_listener,
+            owner_by,
             netns,
         }
     }

@@ -38,7 +38,7 @@ impl Attribution {
             process.netns.unwrap_or_default(),
             process.since_ns,
         );
-        let subject = self.of_process((tgid, 0), since_ns, claim, false, netns);
+        let subject = self.of_process((tgid, 0), since_ns, claim, crate::track::OwnerBy::Hook, netns);
         Some(self.subjects.number(subject, since_ns))
     }
 
@@ -95,14 +95,14 @@ impl Attribution {
                 cgroup,
                 human,
                 spoofed,
-                by_listener,
+                owner_by,
                 netns: _,
             } => {
                 let around = Around {
                     cgroup: cgroup.as_ref().map(|Same(cgroup)| &**cgroup),
                     human: human.as_ref(),
                     spoofed: spoofed.as_ref(),
-                    by_listener: *by_listener,
+                    by: *owner_by,
                     node: self.node.as_ref(),
                 };
                 local::claim(&claim.0, &around, &self.inventory)

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::attribute::{Claim, cgroup::CgroupPlace, place::Human};
+use crate::{
+    attribute::{Claim, cgroup::CgroupPlace, place::Human},
+    track::OwnerBy,
+};
 
 /// Shared things that are the same only if they are one.
 #[derive(Debug)]
@@ -48,8 +51,8 @@ pub(in crate::pipeline) enum Subject {
         human: Option<Arc<Human>>,
         /// It calls itself what it is not.
         spoofed: Option<Arc<str>>,
-        /// It owns the listening socket that the connection came in by; the connection's own socket told nothing.
-        by_listener: bool,
+        /// How it is known to be at this end; who holds the socket counts as who was seen to open it.
+        owner_by: OwnerBy,
         /// Network namespace of the socket.
         netns: u32,
     },

@@ -166,6 +166,7 @@ impl Socket {
             fd: 3,
             ifindex: 0,
             mptcp: 0,
+            owner_closed_it: false,
         }
     }
 
