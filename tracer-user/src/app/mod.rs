@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _};
+
 use crate::{
     attribute::rules::{Rules, RulesError},
     cli::{Action, Request},
@@ -121,20 +123,22 @@ pub fn run(request: &Request) -> Exit {
     }
 }
 
-/// Sends the rooms' own words to stderr: with `-v` what was found and chosen, with `-vv` every step.
+/// Sends the rooms' own words to stderr: with `-v` what was found and chosen, with `-vv` every step. Other crates say
+/// nothing: what matters of theirs is told as a degradation, once, and their steps may show what is secret.
 fn log(verbosity: i8, styles: Styles) {
     let level = match verbosity {
-        i8::MIN..=0 => tracing::Level::WARN,
+        i8::MIN..=-1 => tracing::Level::ERROR,
+        0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         3.. => tracing::Level::TRACE,
     };
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(styles.err != Paint::PLAIN)
-        .with_target(false)
-        .finish();
+        .with_target(false);
+    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let subscriber = tracing_subscriber::registry().with(lines.with_filter(own));
     // Only a second run in one process could have set one before.
     let _first = tracing::subscriber::set_global_default(subscriber);
 }

@@ -8,7 +8,7 @@ use super::{
     style::{Paint, Tone},
     units::{Count, Percent, Span},
 };
-use crate::graph::Health;
+use crate::{graph::Health, signal::Degraded};
 
 /// What is wrong with `health`, as pairs of fact and remedy; degradations come after.
 ///
@@ -104,13 +104,24 @@ pub fn write_notes(out: &mut dyn Write, frame: &Frame<'_>, paint: Paint) -> Resu
         )?;
     }
     for degraded in &health.degraded {
-        let label = paint.text(Tone::Doubt, "degraded:");
-        let (what, why, remedy) = (
-            Shown(&degraded.what),
-            Shown(&degraded.why),
-            Shown(&degraded.remedy),
-        );
-        writeln!(out, "{label} {what}: {why}. Remedy: {remedy}.")?;
+        write_degraded(out, degraded, paint)?;
     }
     Ok(())
+}
+
+/// What does not work, why, and what to do about it: one line.
+pub fn write_degraded(out: &mut dyn Write, degraded: &Degraded, paint: Paint) -> Result<(), SinkError> {
+    let label = paint.text(Tone::Doubt, "degraded:");
+    let (what, why, remedy) = (
+        Shown(&degraded.what),
+        Shown(&degraded.why),
+        Shown(&degraded.remedy),
+    );
+    Ok(writeln!(out, "{label} {what}: {why}. Remedy: {remedy}.")?)
+}
+
+/// A source of names that works again: one line.
+pub fn write_recovered(out: &mut dyn Write, source: &str, paint: Paint) -> Result<(), SinkError> {
+    let label = paint.text(Tone::Good, "recovered:");
+    Ok(writeln!(out, "{label} {}.", Shown(source))?)
 }

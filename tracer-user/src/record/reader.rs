@@ -15,7 +15,7 @@ use super::{
     STORED_MAX, block_check,
     frame::{self, Slots},
 };
-use crate::signal::Signal;
+use crate::{regular_file, signal::Signal};
 
 /// A recording being read. Memory is bounded by the longest block, whatever the file says.
 pub struct Recording<R> {
@@ -53,7 +53,7 @@ impl Recording<File> {
             at: 0,
             source,
         };
-        Self::from_reader(File::open(path).map_err(failed)?, path)
+        Self::from_reader(regular_file::open(path).map_err(failed)?, path)
     }
 }
 

@@ -13,7 +13,11 @@ pub mod kube;
 pub mod cri;
 pub mod workload;
 
+pub mod children;
+mod yaml;
+
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +27,7 @@ use std::{
     time::Duration,
 };
 
+use self::children::Children;
 use crate::{
     clock,
     signal::{
@@ -79,6 +84,7 @@ pub struct Teller {
     source: String,
     channel: SyncSender<Told>,
     stop: Arc<AtomicBool>,
+    children: Children,
 }
 
 impl Teller {
@@ -135,6 +141,11 @@ impl Teller {
         }
     }
 
+    /// The programs that are run for sources of names; they end with the run.
+    pub(crate) const fn children(&self) -> &Children {
+        &self.children
+    }
+
     /// Whether the run is over.
     pub fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -158,6 +169,7 @@ impl Teller {
 pub struct Resolvers {
     channel: Receiver<Told>,
     stop: Arc<AtomicBool>,
+    children: Children,
     /// Sources that have not said yet whether they work.
     pending: Vec<String>,
 }
@@ -167,17 +179,19 @@ impl Resolvers {
     pub fn start(resolvers: Vec<Box<dyn Resolver>>) -> Self {
         let (sender, channel) = sync_channel(WAITING_MAX);
         let stop = Arc::new(AtomicBool::new(false));
+        let children = Children::default();
         let mut pending = Vec::new();
         for resolver in resolvers {
             let teller = Teller {
                 source: resolver.name(),
                 channel: sender.clone(),
                 stop: Arc::clone(&stop),
+                children: children.clone(),
             };
             let source = teller.source.clone();
             let started = thread::Builder::new()
                 .name("resolver".to_owned())
-                .spawn(move || resolver.run(&teller));
+                .spawn(move || guarded(resolver, &teller));
             match started {
                 Ok(_detached) => pending.push(source),
                 Err(error) => {
@@ -185,6 +199,7 @@ impl Resolvers {
                         source: source.clone(),
                         channel: sender.clone(),
                         stop: Arc::clone(&stop),
+                        children: children.clone(),
                     };
                     // The channel is open: its other end is here.
                     let _heard = teller.fails(Degraded {
@@ -198,6 +213,7 @@ impl Resolvers {
         Self {
             channel,
             stop,
+            children,
             pending,
         }
     }
@@ -260,8 +276,51 @@ impl Resolvers {
     }
 }
 
+/// Runs a source; one that breaks says so, and takes nothing else with it.
+fn guarded(resolver: Box<dyn Resolver>, teller: &Teller) {
+    let ran = panic::catch_unwind(AssertUnwindSafe(|| resolver.run(teller)));
+    if ran.is_err() {
+        // Nobody hears it when the run is over.
+        let _heard = teller.fails(Degraded {
+            what: format!("{} is not asked for names any more", teller.source),
+            why: "it broke on what it read".to_owned(),
+            remedy: "report this with what stderr says of it".to_owned(),
+        });
+    }
+}
+
 impl Drop for Resolvers {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.children.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken;
+
+    impl Resolver for Broken {
+        fn name(&self) -> String {
+            "broken".to_owned()
+        }
+
+        fn run(self: Box<Self>, _teller: &Teller) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn a_source_that_breaks_is_told_and_takes_nothing_with_it() {
+        let mut resolvers = Resolvers::start(vec![Box::new(Broken)]);
+        let mut told = Vec::new();
+        assert!(resolvers.wait(Duration::from_secs(20), |one| told.push(one)));
+        assert!(
+            matches!(&told[..], [Told::Source(state)] if state.fault.is_some()),
+            "{told:?}"
+        );
+        assert!(resolvers.are_ready());
     }
 }

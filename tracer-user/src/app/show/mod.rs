@@ -7,10 +7,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 mod draw;
 mod kind;
+mod sources;
 mod weather;
 
 use draw::frame;
 use kind::Kind;
+use sources::Sources;
 use weather::tell;
 
 use super::{Exit, Styles};
@@ -33,6 +35,9 @@ pub(super) struct Show {
     out: BufWriter<Stdout>,
     styles: Styles,
     quiet: bool,
+    /// The first snapshot is over.
+    begun: bool,
+    sources: Sources,
 }
 
 impl Show {
@@ -42,6 +47,8 @@ impl Show {
             out: BufWriter::with_capacity(1 << 16, io::stdout()),
             styles,
             quiet,
+            begun: false,
+            sources: Sources::default(),
         }
     }
 
@@ -52,6 +59,8 @@ impl Show {
             out: BufWriter::new(io::stdout()),
             styles,
             quiet,
+            begun: false,
+            sources: Sources::default(),
         }
     }
 
@@ -89,7 +98,17 @@ impl Show {
     /// A signal has passed the pipeline.
     pub(super) fn signal(&mut self, pipeline: &mut Pipeline, signal: &Signal<'_>) -> Result<(), SinkError> {
         match signal {
-            Signal::SnapshotEnd { .. } => self.begin(pipeline),
+            Signal::SnapshotEnd { .. } => {
+                self.begun = true;
+                self.begin(pipeline)
+            }
+            Signal::Source(state) if self.begun && !self.tells_sources() => {
+                let mut err = io::stderr().lock();
+                match self.sources.changed(&mut err, state, self.styles.err) {
+                    // stderr may be closed; the notes at the end say it too.
+                    Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => Ok(()),
+                }
+            }
             Signal::Tick { .. } => self.round(pipeline),
             Signal::Start(_)
             | Signal::Record(_)
@@ -105,6 +124,19 @@ impl Show {
             | Signal::Source(_)
             | Signal::Canary { .. } => Ok(()),
         }
+    }
+
+    /// Whether the output itself says what sources of names do, or nobody wants to hear it.
+    const fn tells_sources(&self) -> bool {
+        let told = matches!(
+            self.kind,
+            Kind::Events { .. }
+                | Kind::Graph {
+                    watch: Some(true),
+                    ..
+                }
+        );
+        told || self.quiet
     }
 
     /// What was there has been seen: a stream begins.

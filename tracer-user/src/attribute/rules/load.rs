@@ -9,6 +9,8 @@ use std::{
 
 use toml::Spanned;
 
+use crate::{malformed, regular_file};
+
 use super::schema::{File, Interpreter, PortRule, RawComponent, Role};
 
 /// Why rules could not be loaded. Fatal: the user gave the file, or the program is damaged.
@@ -98,7 +100,7 @@ impl Merged {
         self.files.push(file);
         let parsed: File = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
-            let problem = error.message().replace('\n', ", ");
+            let problem = malformed::toml_problem(&error);
             self.invalid(
                 layer,
                 line,
@@ -229,9 +231,12 @@ fn line_of(text: &str, offset: usize) -> usize {
     before.split(|byte| *byte == b'\n').count()
 }
 
+/// Largest file of rules.
+const FILE_MAX: u64 = 4 << 20;
+
 /// Reads a rule file.
 pub(super) fn read(path: &Path) -> Result<String, RulesError> {
-    std::fs::read_to_string(path).map_err(|source| RulesError::Read {
+    regular_file::read_text(path, FILE_MAX).map_err(|source| RulesError::Read {
         file: path.to_path_buf(),
         source,
     })

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::{names::is_name, yaml::documents};
-
-pub use super::yaml::YamlError;
+use super::{super::yaml::documents, names::is_name};
+use crate::malformed::Malformed;
 
 /// Clusters kept of one kubeconfig file, and name servers.
 const CLUSTERS_MAX: usize = 16;
@@ -98,7 +97,7 @@ struct RawServer {
 ///
 /// # Errors
 /// When it is no such file.
-pub fn parse(bytes: &[u8]) -> Result<Config, YamlError> {
+pub fn parse(bytes: &[u8]) -> Result<Config, Malformed> {
     let mut config = Config::default();
     for raw in documents::<Option<Raw>>(bytes)?.into_iter().flatten() {
         let servers = raw.clusters.unwrap_or_default().into_iter();

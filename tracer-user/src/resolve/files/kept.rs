@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
+    super::yaml::FILE_BYTES,
     host::{Host, Stamp},
-    yaml::FILE_BYTES,
 };
 
 /// Looks after which a broken file is reported: writing it takes less time than this many.

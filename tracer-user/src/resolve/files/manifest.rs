@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
+    super::yaml::documents,
     names::{is_label, is_name},
-    yaml::{YamlError, documents},
 };
 use crate::{
     attribute::rules::{
         Rules,
         text::{base_name, cut},
     },
+    malformed::Malformed,
     signal::inventory::StaticPodFacts,
 };
 
@@ -28,8 +29,8 @@ const VALUE_BYTES: usize = 63;
 /// Why a manifest is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ManifestError {
-    #[error(transparent)]
-    Yaml(#[from] YamlError),
+    #[error("it is no YAML of the expected form: {0}")]
+    Yaml(#[from] Malformed),
     #[error("it holds no pod with a valid name")]
     NoPod,
 }

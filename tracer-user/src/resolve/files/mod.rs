@@ -17,7 +17,6 @@ mod settings;
 mod tell;
 #[cfg(test)]
 mod tests;
-mod yaml;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

@@ -11,13 +11,13 @@ use std::{
 use rustix::fs::FileType;
 
 use super::{
+    super::yaml::FILE_BYTES,
     config::{self, Config, Kubelet},
     host::Host,
     hosts,
     kept::Kept,
     manifest,
     places::{CONFIGS, FLAGS, MANIFESTS},
-    yaml::FILE_BYTES,
 };
 use crate::{
     attribute::rules::Rules,
@@ -81,7 +81,7 @@ impl Settings {
         let [configs, flags] =
             [&CONFIGS[..], &FLAGS[..]].map(|paths| paths.iter().map(PathBuf::from).collect::<Vec<_>>());
         self.configs.look(host, &configs, all, |_path, bytes| {
-            config::parse(bytes).map_err(|error| error.to_string())
+            config::parse(bytes).map_err(|error| format!("it is no YAML of the expected form: {error}"))
         });
         self.flags
             .look(host, &flags, all, |_path, bytes| Ok(config::flags(bytes)));

@@ -10,11 +10,13 @@ use std::{
 use kube::{
     Config,
     client::Client,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{
+        AuthInfo, Cluster, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError,
+    },
 };
 
-use super::wire::chain;
-use crate::signal::Degraded;
+use super::credentials::{self, NoCredentials};
+use crate::{malformed::Malformed, regular_file, resolve::children::Children, signal::Degraded};
 
 /// A service account's token, where every pod has it.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -128,59 +130,71 @@ pub(super) fn hint(host_root: &Path) -> Option<Degraded> {
     })
 }
 
-/// Why there is no client.
+/// Why there is no client. Nothing of a file's text is in it: a damaged kubeconfig has tokens in odd places.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoClient {
     #[error("{path} {why}")]
     File { path: PathBuf, why: String },
-    #[error("what it says cannot be used: {0}")]
+    #[error("it cannot be used: {0}")]
     Config(String),
     /// Its address may hold a password.
     #[error("it reaches the cluster through a proxy (proxy-url), which is not supported")]
     Proxy,
-    /// Errors of plugins may hold tokens.
-    #[error("the credentials that the kubeconfig names could not be had; is its plugin installed?")]
-    Credentials,
+    #[error("its credentials could not be had: {0}")]
+    Credentials(#[from] NoCredentials),
+    /// Errors of providers may hold tokens.
+    #[error("its credentials cannot be used: see the user's certificate, key, token and auth-provider")]
+    Unusable,
 }
 
-/// A client, and the server's address for messages.
-pub(super) async fn client(access: &Access) -> Result<(Client, String), NoClient> {
+/// A way to the API server.
+pub(super) struct Connection {
+    pub(super) client: Client,
+    /// The server's address, for messages.
+    pub(super) server: String,
+    /// After this time it is to be made again, since the credentials grow old.
+    pub(super) renew: Option<Duration>,
+}
+
+/// Reads what leads to the server and makes a client of it.
+pub(super) async fn connect(access: &Access, children: &Children) -> Result<Connection, NoClient> {
     let mut config = match access {
-        Access::InCluster => Config::incluster().map_err(|error| NoClient::Config(chain(&error)))?,
+        Access::InCluster => Config::incluster().map_err(|error| NoClient::Config(in_cluster(&error)))?,
         Access::Kubeconfig(paths) => from_files(paths).await?,
     };
+    let renew = credentials::settle(&mut config.auth_info, children).await?;
     // HTTPS_PROXY of the shell is not meant for the node's own API server.
     config.proxy_url = None;
     config.connect_timeout = Some(CONNECT);
     // Follower has its own patience and its own retries.
     config.read_timeout = None;
     config.default_retry = false;
-    let server = address(&config.cluster_url);
-    let client = Client::try_from(config).map_err(|error| {
-        if matches!(error, kube::Error::Auth(_)) {
-            NoClient::Credentials
-        } else {
-            NoClient::Config(chain(&error))
-        }
-    })?;
-    Ok((client, server))
+    let server = address(&config.cluster_url)?;
+    let client = Client::try_from(config).map_err(|_secret| NoClient::Unusable)?;
+    Ok(Connection {
+        client,
+        server,
+        renew,
+    })
 }
 
 /// Without user and password, which an address may hold.
-fn address(url: &http::Uri) -> String {
-    let host = url.host().unwrap_or_default();
-    match url.port_u16() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
+fn address(url: &http::Uri) -> Result<String, NoClient> {
+    // Without a scheme it is anything: not for a message.
+    match (url.scheme(), url.host(), url.port_u16()) {
+        (Some(_), Some(host), Some(port)) => Ok(format!("{host}:{port}")),
+        (Some(_), Some(host), None) => Ok(host.to_owned()),
+        _ => Err(NoClient::Config(SERVER.to_owned())),
     }
 }
+
+const SERVER: &str = "its cluster's server is no URL (https://host:port)";
 
 async fn from_files(paths: &[PathBuf]) -> Result<Config, NoClient> {
     let mut merged = Kubeconfig::default();
     let (mut missing, mut found) = (None, false);
     for path in paths {
-        let why = match fs::metadata(path) {
-            Ok(file) if !file.is_file() => "is no file".to_owned(),
+        let why = match regular_file::open(path).and_then(|file| file.metadata()) {
             Ok(file) if file.len() > KUBECONFIG_MAX => "is larger than 4 MiB".to_owned(),
             Ok(_) => match Kubeconfig::read_from(path).and_then(|next| merged.clone().merge(next)) {
                 Ok(next) => {
@@ -188,7 +202,7 @@ async fn from_files(paths: &[PathBuf]) -> Result<Config, NoClient> {
                     found = true;
                     continue;
                 }
-                Err(error) => format!("cannot be used: {}", chain(&error)),
+                Err(error) => format!("cannot be used: {}", words(&error)),
             },
             // As kubectl does: of several, those that are not there are passed over.
             Err(error) => {
@@ -204,24 +218,88 @@ async fn from_files(paths: &[PathBuf]) -> Result<Config, NoClient> {
     if let (false, Some((path, why))) = (found, missing) {
         return Err(NoClient::File { path, why });
     }
-    if has_proxy(&merged) {
+    let (cluster, user) = current(&mut merged);
+    let proxy = cluster.as_ref().and_then(|cluster| cluster.proxy_url.as_deref());
+    if proxy.is_some_and(|url| !url.is_empty()) {
         return Err(NoClient::Proxy);
     }
+    credentials::read_files(cluster, user)?;
     Config::from_custom_kubeconfig(merged, &KubeConfigOptions::default())
         .await
-        .map_err(|error| NoClient::Config(chain(&error)))
+        .map_err(|error| NoClient::Config(words(&error)))
 }
 
-/// Whether the kubeconfig itself names a proxy for its current cluster.
-fn has_proxy(kubeconfig: &Kubeconfig) -> bool {
-    let url = || {
-        let current = kubeconfig.current_context.as_ref()?;
-        let mut contexts = kubeconfig.contexts.iter();
-        let context = contexts.find(|context| context.name == *current)?;
-        let cluster = &context.context.as_ref()?.cluster;
-        let mut clusters = kubeconfig.clusters.iter();
-        let named = clusters.find(|named| named.name == *cluster)?;
-        named.cluster.as_ref()?.proxy_url.as_deref()
+/// The cluster and the user of the current context.
+fn current(kubeconfig: &mut Kubeconfig) -> (Option<&mut Cluster>, Option<&mut AuthInfo>) {
+    let Kubeconfig {
+        current_context,
+        contexts,
+        clusters,
+        auth_infos,
+        ..
+    } = kubeconfig;
+    let named = contexts
+        .iter()
+        .find(|one| Some(&one.name) == current_context.as_ref());
+    let Some(context) = named.and_then(|one| one.context.as_ref()) else {
+        return (None, None);
     };
-    url().is_some_and(|url| !url.is_empty())
+    let cluster = clusters.iter_mut().find(|one| one.name == context.cluster);
+    let user = auth_infos
+        .iter_mut()
+        .find(|one| Some(&one.name) == context.user.as_ref());
+    (
+        cluster.and_then(|one| one.cluster.as_mut()),
+        user.and_then(|one| one.auth_info.as_mut()),
+    )
+}
+
+/// What is wrong with a kubeconfig: the place and the kind.
+fn words(error: &KubeconfigError) -> String {
+    let said = match error {
+        KubeconfigError::Parse(error) => return Malformed::from(&**error).to_string(),
+        KubeconfigError::ReadConfig(error, _path) => return error.to_string(),
+        KubeconfigError::CurrentContextNotSet => "it has no current-context",
+        KubeconfigError::LoadContext(_) => "its current-context is none of its contexts",
+        KubeconfigError::LoadClusterOfContext(_) => {
+            "the cluster of its current context is none of its clusters"
+        }
+        KubeconfigError::MissingClusterUrl => "its cluster has no server",
+        KubeconfigError::ParseClusterUrl(_) => SERVER,
+        KubeconfigError::ParseProxyUrl(_) => "a proxy's address is no URL",
+        KubeconfigError::KindMismatch | KubeconfigError::ApiVersionMismatch => {
+            "its kind or version is not that of the files before it"
+        }
+        KubeconfigError::LoadCertificateAuthority(error) => return data("certificate-authority", error),
+        KubeconfigError::LoadClientCertificate(error) => return data("client-certificate", error),
+        KubeconfigError::LoadClientKey(error) => return data("client-key", error),
+        KubeconfigError::ParseCertificates(_) => "its certificate-authority is no PEM",
+        KubeconfigError::FindPath => "there is no home directory",
+    };
+    said.to_owned()
+}
+
+fn data(field: &str, error: &LoadDataError) -> String {
+    let what = match error {
+        LoadDataError::DecodeBase64(_) => "is no base64",
+        LoadDataError::ReadFile(..) => "cannot be read",
+        LoadDataError::NoBase64DataOrFile => "is missing",
+    };
+    format!("its {field} {what}")
+}
+
+fn in_cluster(error: &InClusterError) -> String {
+    let said = match error {
+        InClusterError::ReadDefaultNamespace(error) => {
+            return format!("its namespace cannot be read: {error}");
+        }
+        InClusterError::ReadCertificateBundle(error) => return format!("its ca.crt cannot be read: {error}"),
+        InClusterError::ReadEnvironmentVariable(_)
+        | InClusterError::ParseClusterPort(_)
+        | InClusterError::ParseClusterUrl(_) => {
+            "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no host and port"
+        }
+        InClusterError::ParseCertificates(_) => "its ca.crt is no PEM",
+    };
+    said.to_owned()
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod convert;
+mod credentials;
 mod discover;
 mod follow;
 mod health;
@@ -19,7 +20,7 @@ use tokio::task::LocalSet;
 
 use self::{
     convert::Resource,
-    discover::{Access, Environment},
+    discover::{Access, Connection, Environment},
     follow::{Follower, Timing},
     health::Board,
 };
@@ -104,21 +105,25 @@ impl Resolver for ApiServer {
             }
         };
         LocalSet::new().block_on(&runtime, self.follow(teller));
-        // A credentials plugin that hangs is not waited for.
+        // A look-up of a name that hangs is not waited for.
         runtime.shutdown_background();
     }
 }
 
 impl ApiServer {
     async fn follow(&self, teller: &Teller) {
-        let (client, server) = loop {
-            match discover::client(&self.access).await {
-                Ok(client) => break client,
+        let Connection {
+            client,
+            server,
+            mut renew,
+        } = loop {
+            match discover::connect(&self.access, teller.children()).await {
+                Ok(connection) => break connection,
                 Err(error) => {
                     let fault = Degraded {
                         what: "pods, services and nodes are not named by the API server".to_owned(),
                         why: format!("{}: {error}", self.access),
-                        remedy: "name a kubeconfig that works (--kubeconfig)".to_owned(),
+                        remedy: "see that kubectl works with it, or name another (--kubeconfig)".to_owned(),
                     };
                     if teller.fails(fault).is_err() || !teller.pause(AGAIN) {
                         return;
@@ -146,7 +151,7 @@ impl ApiServer {
             // Ends with the run; it is not waited for.
             drop(tokio::task::spawn_local(follower.run()));
         }
-        let mut down = Duration::ZERO;
+        let (mut down, mut age) = (Duration::ZERO, Duration::ZERO);
         while !teller.is_over() {
             tokio::time::sleep(NOTICE).await;
             down = if board.borrow().is_down() {
@@ -154,11 +159,17 @@ impl ApiServer {
             } else {
                 Duration::ZERO
             };
-            if down >= RENEW {
-                down = Duration::ZERO;
-                // What is wrong is told already; the old client may come to work again too.
-                if let Ok((renewed, _server)) = discover::client(&self.access).await {
-                    client.replace(renewed);
+            age += NOTICE;
+            if down >= RENEW || renew.is_some_and(|renew| age >= renew) {
+                (down, age) = (Duration::ZERO, Duration::ZERO);
+                match discover::connect(&self.access, teller.children()).await {
+                    Ok(renewed) => {
+                        client.replace(renewed.client);
+                        renew = renewed.renew;
+                    }
+                    // While the server answers nothing is wrong; when it refuses, it is told. The old client may come
+                    // to work again too.
+                    Err(_) => renew = renew.map(|_| AGAIN),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Requests and answers of the API server, all with a limit of size and a limit of silence.
+//! Requests and answers of the API server, all with a limit of size and of time.
 #![forbid(unsafe_code)]
 
 use std::{error::Error, time::Duration};
@@ -14,8 +14,12 @@ use super::objects::Status;
 pub(super) const PAGE_MAX: usize = 32 << 20;
 /// Largest line of a watch. etcd refuses objects above 1.5 MiB by default.
 pub(super) const LINE_MAX: usize = 8 << 20;
+/// Bytes of a line above [`LINE_MAX`] that are read to find its end.
+const SKIPPED_MAX: usize = 8 * LINE_MAX;
 /// Largest explanation of a refusal.
 const REFUSAL_MAX: usize = 64 << 10;
+/// How much longer than its longest silence an answer may take.
+const SLOW: u32 = 4;
 /// Longest text of an error that is shown, bytes.
 const WHY_MAX: usize = 300;
 
@@ -48,6 +52,9 @@ pub(super) enum Trouble {
     /// The answer is not what was asked for.
     #[error("its answer makes no sense: {0}")]
     Garbage(String),
+    /// It keeps answering, and does not end.
+    #[error("{0}")]
+    Endless(&'static str),
 }
 
 /// Asks for `path`; the body is still to be read.
@@ -55,7 +62,7 @@ pub(super) async fn get(client: &Client, path: &str, patience: Duration) -> Resu
     let request = Request::get(path)
         .header("accept", "application/json")
         .body(Body::empty())
-        .map_err(|error| Trouble::Garbage(error.to_string()))?;
+        .map_err(|_path| Trouble::Garbage("the way to its next page is no path".to_owned()))?;
     let answer = tokio::time::timeout(patience, client.send(request)).await;
     let response = answer
         .map_err(|_elapsed| Trouble::Silent(patience))?
@@ -68,8 +75,17 @@ pub(super) async fn get(client: &Client, path: &str, patience: Duration) -> Resu
     Err(refusal(status, &body.unwrap_or_default()))
 }
 
-/// A whole body of at most `max` bytes.
-pub(super) async fn whole(mut body: Body, max: usize, patience: Duration) -> Result<Vec<u8>, Trouble> {
+/// A whole body of at most `max` bytes; as a whole it may take [`SLOW`] times as long as its parts.
+pub(super) async fn whole(body: Body, max: usize, patience: Duration) -> Result<Vec<u8>, Trouble> {
+    let all = patience.saturating_mul(SLOW);
+    tokio::time::timeout(all, parts(body, max, patience))
+        .await
+        .unwrap_or(Err(Trouble::Endless(
+            "its answer came too slowly, and did not end",
+        )))
+}
+
+async fn parts(mut body: Body, max: usize, patience: Duration) -> Result<Vec<u8>, Trouble> {
     let mut bytes = Vec::new();
     while let Some(more) = chunk(&mut body, patience).await? {
         if bytes.len() + more.len() > max {
@@ -82,9 +98,13 @@ pub(super) async fn whole(mut body: Body, max: usize, patience: Duration) -> Res
 
 /// The next part of a body; none at its end.
 async fn chunk(body: &mut Body, patience: Duration) -> Result<Option<Vec<u8>>, Trouble> {
+    let part = tokio::time::timeout(patience, frame(body)).await;
+    part.unwrap_or(Err(Trouble::Silent(patience)))
+}
+
+async fn frame(body: &mut Body) -> Result<Option<Vec<u8>>, Trouble> {
     loop {
-        let frame = tokio::time::timeout(patience, body.frame()).await;
-        match frame.map_err(|_elapsed| Trouble::Silent(patience))? {
+        match body.frame().await {
             None => return Ok(None),
             Some(Err(error)) => return Err(Trouble::Connection(chain(&error))),
             Some(Ok(frame)) => {
@@ -153,6 +173,8 @@ fn short(text: &str) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
+const LINE: &str = "a line of its watch does not end";
+
 /// One line of a watch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
@@ -170,7 +192,8 @@ pub(super) struct Lines {
     buffer: Vec<u8>,
     /// Bytes of the buffer that hold no line end.
     searched: usize,
-    skipping: bool,
+    /// Bytes thrown away of a line that is too long.
+    skipped: usize,
 }
 
 impl Lines {
@@ -179,12 +202,23 @@ impl Lines {
             body,
             buffer: Vec::new(),
             searched: 0,
-            skipping: false,
+            skipped: 0,
         }
     }
 
-    /// The next line; [`Trouble::Silent`] when none comes for `patience`.
+    /// The next line; [`Trouble::Silent`] when none comes for `patience`, [`Trouble::Endless`] when one began and does
+    /// not end.
     pub(super) async fn next(&mut self, patience: Duration) -> Result<Line, Trouble> {
+        let line = tokio::time::timeout(patience, self.line()).await;
+        let has_begun = !self.buffer.is_empty() || self.skipped > 0;
+        line.unwrap_or(Err(if has_begun {
+            Trouble::Endless(LINE)
+        } else {
+            Trouble::Silent(patience)
+        }))
+    }
+
+    async fn line(&mut self) -> Result<Line, Trouble> {
         loop {
             let fresh = self.buffer.get(self.searched..).unwrap_or_default();
             if let Some(at) = fresh.iter().position(|byte| *byte == b'\n') {
@@ -192,18 +226,21 @@ impl Lines {
                 let mut line = std::mem::replace(&mut self.buffer, rest);
                 self.searched = 0;
                 line.pop();
-                if std::mem::take(&mut self.skipping) {
+                if std::mem::take(&mut self.skipped) > 0 {
                     return Ok(Line::TooLong);
                 }
                 return Ok(Line::Text(line));
             }
             self.searched = self.buffer.len();
-            if self.skipping || self.buffer.len() > LINE_MAX {
-                self.skipping = true;
+            if self.skipped > 0 || self.buffer.len() > LINE_MAX {
+                self.skipped += self.buffer.len();
                 self.buffer = Vec::new();
                 self.searched = 0;
             }
-            match chunk(&mut self.body, patience).await? {
+            if self.skipped > SKIPPED_MAX {
+                return Err(Trouble::Endless(LINE));
+            }
+            match frame(&mut self.body).await? {
                 // What has no end was cut off: the watch is resumed before it.
                 None => return Ok(Line::End),
                 Some(more) => self.buffer.extend_from_slice(&more),

@@ -210,16 +210,16 @@ fn a_bomb_of_aliases_is_refused() {
         text.extend([format!("a{level}: &a{level} [{row}]\n")]);
     }
     text += "metadata: {name: bomb}\nkind: Pod\n";
-    assert!(yaml::documents::<serde_json::Value>(text.as_bytes()).is_err());
+    assert!(crate::resolve::yaml::documents::<serde_json::Value>(text.as_bytes()).is_err());
     let deep = "[".repeat(100_000);
-    assert!(yaml::documents::<serde_json::Value>(deep.as_bytes()).is_err());
+    assert!(crate::resolve::yaml::documents::<serde_json::Value>(deep.as_bytes()).is_err());
 }
 
 #[test]
 fn errors_tell_nothing_of_the_content() {
     let error = config::parse(b"kind: Config\nclusters: hunter2\n").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
-    assert_eq!(error.line, 2);
+    assert_eq!(error.line(), 2);
 }
 
 proptest! {

@@ -13,7 +13,10 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::objects::{EndpointSlice, Meta, Node, Pod, Service};
-use crate::signal::inventory::{Fact, Kind};
+use crate::{
+    malformed::Malformed,
+    signal::inventory::{Fact, Kind},
+};
 
 /// Longest name, label or other text that is kept; the API allows names of 253 bytes and label keys of 317.
 const TEXT_MAX: usize = 317;
@@ -87,7 +90,7 @@ pub(super) struct Item {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
     #[error("it is not such an object: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] Malformed),
     #[error("it has no {0}")]
     Lacks(&'static str),
 }
@@ -139,7 +142,7 @@ pub(super) fn item(resource: Resource, text: &str) -> Result<Item, Unreadable> {
 }
 
 fn parse<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Unreadable> {
-    Ok(serde_json::from_str(text)?)
+    Ok(serde_json::from_str(text).map_err(Malformed::from)?)
 }
 
 /// Cut where it is longer than anything valid.

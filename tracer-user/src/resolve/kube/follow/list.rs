@@ -3,6 +3,8 @@
 
 use super::{Follower, Stop, escaped};
 use crate::{
+    clock,
+    malformed::Malformed,
     resolve::kube::{
         convert,
         objects::{Page, PageMeta},
@@ -13,6 +15,8 @@ use crate::{
 
 /// Objects of a page; halved while pages are too large.
 const PAGE_OBJECTS: usize = 500;
+/// Pages of a list: many more than any cluster's, also where each is short.
+const PAGES_MAX: usize = 10_000;
 
 impl Follower {
     /// Whether the server knows less than it did: it was restored from a backup, and would never tell what it forgot.
@@ -51,7 +55,14 @@ impl Follower {
         let mut is_told = false;
         let mut has_own_node = false;
         self.unreadable = 0;
+        let patience_ns = u64::try_from(self.timing.list.as_nanos()).unwrap_or(u64::MAX);
+        let until_ns = clock::boot_ns().saturating_add(patience_ns);
+        let mut pages = 0;
         let version = loop {
+            if clock::boot_ns() > until_ns || pages == PAGES_MAX {
+                return Err(Trouble::Endless("its list does not end").into());
+            }
+            pages += 1;
             let bytes = match self.page(objects, next.as_deref()).await {
                 Err(Trouble::TooLarge(_)) if objects > 1 => {
                     objects /= 2;
@@ -59,8 +70,8 @@ impl Follower {
                 }
                 page => page?,
             };
-            let page: Page<'_> =
-                serde_json::from_slice(&bytes).map_err(|error| Trouble::Garbage(error.to_string()))?;
+            let page: Page<'_> = serde_json::from_slice(&bytes)
+                .map_err(|error| Trouble::Garbage(Malformed::from(error).to_string()))?;
             if !is_told {
                 self.fact(Fact::Listing(kind))?;
                 is_told = true;

@@ -31,6 +31,8 @@ use crate::{
 pub(super) struct Timing {
     /// For an answer to begin, and for each part of a page.
     pub(super) answer: Duration,
+    /// For a list to be complete. 150,000 pods take 10 s of a server, whose resource versions end after 5 minutes.
+    pub(super) list: Duration,
     /// For a line of a watch. Bookmarks come about once a minute.
     pub(super) quiet: Duration,
     /// For the server to end a watch by itself.
@@ -44,6 +46,7 @@ pub(super) struct Timing {
 impl Timing {
     pub(super) const USUAL: Self = Self {
         answer: Duration::from_secs(30),
+        list: Duration::from_mins(10),
         quiet: Duration::from_secs(150),
         watch: Duration::from_secs(290),
         retry: Duration::from_secs(1),

@@ -2,10 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::{Follower, Stop, escaped};
-use crate::resolve::kube::{
-    convert::{self, Item},
-    objects::{Bookmark, Change, Status},
-    wire::{self, Line, Lines},
+use crate::{
+    malformed::Malformed,
+    resolve::kube::{
+        convert::{self, Item},
+        objects::{Bookmark, Change, Status},
+        wire::{self, Line, Lines},
+    },
 };
 
 impl Follower {
@@ -36,7 +39,7 @@ impl Follower {
     fn change(&mut self, line: &[u8]) -> Result<(), Stop> {
         let change: Change<'_> = match serde_json::from_slice(line) {
             Ok(change) => change,
-            Err(error) => return Ok(self.skip(&error.to_string())?),
+            Err(error) => return Ok(self.skip(&Malformed::from(error).to_string())?),
         };
         let object = change.object.get();
         let read = |resource| convert::item(resource, object).map_err(|error| error.to_string());
@@ -51,7 +54,7 @@ impl Follower {
             },
             "BOOKMARK" => match serde_json::from_str::<Bookmark>(object) {
                 Ok(bookmark) => (bookmark.metadata.resource_version, None),
-                Err(error) => return Ok(self.skip(&error.to_string())?),
+                Err(error) => return Ok(self.skip(&Malformed::from(error).to_string())?),
             },
             "ERROR" => {
                 let status: Status = serde_json::from_str(object).unwrap_or_default();

@@ -87,6 +87,10 @@ pub(super) const fn class(trouble: &Trouble) -> Class {
             code: 429 | 500..=599,
             ..
         } => Class::Away,
-        Trouble::Refused { .. } | Trouble::Gone | Trouble::TooLarge(_) | Trouble::Garbage(_) => Class::Odd,
+        Trouble::Refused { .. }
+        | Trouble::Gone
+        | Trouble::TooLarge(_)
+        | Trouble::Garbage(_)
+        | Trouble::Endless(_) => Class::Odd,
     }
 }

@@ -1,5 +1,7 @@
 //! The resolver against a stand-in API server with faults.
 
+mod bounds;
+mod secrets;
 mod standin;
 
 use std::{
@@ -27,6 +29,7 @@ const NODES: &str = include_str!("../fixtures/api/nodes.json");
 
 const QUICK: Timing = Timing {
     answer: Duration::from_secs(2),
+    list: Duration::from_secs(20),
     quiet: Duration::from_millis(1500),
     watch: Duration::from_mins(1),
     retry: Duration::from_millis(20),

@@ -5,7 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -43,6 +43,8 @@ pub(super) enum Reply {
     Lines(Vec<String>),
     /// Lines of a watch, which then ends.
     Ended(Vec<String>),
+    /// A body that never ends: this text again and again, with this pause.
+    Endless(&'static str, Duration),
     /// Nothing, ever.
     Silence,
     /// The connection is closed.
@@ -75,6 +77,9 @@ pub(super) fn nothing(ask: &Ask) -> Reply {
 /// Listens until the process ends, and writes the kubeconfig that leads to it.
 pub(super) struct Server {
     pub(super) kubeconfig: PathBuf,
+    pub(super) address: std::net::SocketAddr,
+    /// What clients have shown.
+    pub(super) authorizations: Arc<Mutex<Vec<String>>>,
 }
 
 impl Drop for Server {
@@ -90,11 +95,13 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let script: Arc<dyn Fn(&Ask) -> Reply + Send + Sync> = Arc::new(script);
         let counts: Arc<[[AtomicUsize; 2]; 4]> = Arc::default();
+        let authorizations: Arc<Mutex<Vec<String>>> = Arc::default();
+        let shown = Arc::clone(&authorizations);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let (script, counts) = (Arc::clone(&script), Arc::clone(&counts));
+                let (script, counts, shown) = (Arc::clone(&script), Arc::clone(&counts), Arc::clone(&shown));
                 // A client that leaves in the middle is part of the tests.
-                thread::spawn(move || drop(serve(&stream, script.as_ref(), &counts)));
+                thread::spawn(move || drop(serve(&stream, script.as_ref(), &counts, &shown)));
             }
         });
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -107,7 +114,11 @@ impl Server {
              users: [{{name: t, user: {{token: geheim}}}}]\n"
         );
         std::fs::write(&kubeconfig, text).unwrap();
-        Self { kubeconfig }
+        Self {
+            kubeconfig,
+            address,
+            authorizations,
+        }
     }
 }
 
@@ -115,13 +126,18 @@ fn serve(
     stream: &TcpStream,
     script: &dyn Fn(&Ask) -> Reply,
     counts: &[[AtomicUsize; 2]; 4],
+    shown: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     loop {
         let Some(first) = lines.next().transpose()? else {
             return Ok(());
         };
-        while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
+        while let Some(line) = lines.next().transpose()?.filter(|line| !line.is_empty()) {
+            if let Some(value) = line.strip_prefix("authorization: ") {
+                shown.lock().unwrap().push(value.to_owned());
+            }
+        }
         let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
         let mut ask = Ask { path, before: 0 };
         let all = ["/pods", "/services", "/endpointslices", "/nodes"];
@@ -140,6 +156,16 @@ fn serve(
             Reply::Ended(lines) => {
                 watch(out, &lines)?;
                 write!(out, "0\r\n\r\n")?;
+            }
+            Reply::Endless(text, pause) => {
+                write!(out, "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")?;
+                stream.set_read_timeout(Some(pause.max(Duration::from_micros(1))))?;
+                let mut byte = [0];
+                // Until the client leaves: then there is something to read, the end.
+                while std::io::Read::read(&mut &*stream, &mut byte).is_err() {
+                    write!(out, "{:x}\r\n{text}\r\n", text.len())?;
+                }
+                return Ok(());
             }
             Reply::Silence => return stay(stream),
             Reply::Cut => return Ok(()),

@@ -1,7 +1,9 @@
-//! YAML of the node's files, within budgets. Errors tell the line and nothing of the content, which may be secret.
+//! YAML of files and of what plugins print, within budgets. Errors tell the place and nothing of the content.
 #![forbid(unsafe_code)]
 
 use serde::de::DeserializeOwned;
+
+use crate::malformed::Malformed;
 
 /// Bytes of a file; the largest manifests and kubeconfig files are far below.
 pub(super) const FILE_BYTES: u64 = 1024 * 1024;
@@ -17,16 +19,8 @@ const DOCUMENTS_MAX: usize = 16;
 /// Lists and maps within each other.
 const DEPTH_MAX: usize = 64;
 
-/// Why a file is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is no YAML of the expected form (line {line})")]
-pub struct YamlError {
-    /// Line, from 1; 0 where it is not known.
-    pub line: u64,
-}
-
 /// All documents of a file; JSON is YAML too.
-pub(super) fn documents<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, YamlError> {
+pub(super) fn documents<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, Malformed> {
     let mut limits = serde_saphyr::options::AliasLimits::default();
     limits.max_total_replayed_events = REPLAYED_MAX;
     limits.max_replay_stack_depth = 16;
@@ -43,7 +37,5 @@ pub(super) fn documents<T: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<T>, Yam
         alias_limits: limits,
         with_snippet: false,
     };
-    serde_saphyr::from_slice_multiple_with_options(bytes, options).map_err(|error| YamlError {
-        line: error.location().map_or(0, |location| location.line()),
-    })
+    Ok(serde_saphyr::from_slice_multiple_with_options(bytes, options)?)
 }
