@@ -93,7 +93,6 @@ fn a_host_that_a_router_calls_unreachable_is_unreachable() {
     let mut client = Standin::start(&near, "caller").unwrap();
     let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
     assert_eq!(
-        // Blocking: who polls and asks for SO_ERROR takes the reason away from the socket, and then gives up.
         client.ask("try 10.99.1.1:5000 1 0").unwrap(),
         libc::EHOSTUNREACH.to_string()
     );
@@ -168,4 +167,109 @@ fn after_thousands_of_refusals_the_tracer_still_sees_and_holds_nothing_for_them(
     let opened = pair.records(&records, "connection.opened");
     assert_eq!(opened.len(), 1);
     assert!(pair.owns_both_ends(opened[0]));
+}
+
+/// What a record says of its error, against what `connect` returned: the kind always, the number where a hook of this kernel
+/// has it.
+fn says(record: &serde_json::Value, errno: i32) -> bool {
+    match json::at(record, "error.errno").as_i64() {
+        Some(found) => found == i64::from(errno),
+        None => text(record, "error.type") == "unknown",
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_connect_that_fails_at_once_is_told_with_its_target() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut pair = Pair::start("caller", "answerer").unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    for (address, to) in [("198.51.100.9", "198.51.100.9:5001"), ("2001:db8::9", "[2001:db8::9]:5001")] {
+        let returned = pair.client.ask(format_args!("try {to} 2 0")).unwrap();
+        assert_eq!(returned, libc::ENETUNREACH.to_string());
+        let told = |records: &[serde_json::Value]| -> Vec<serde_json::Value> {
+            let records = pair.records(records, FAILED).into_iter();
+            let there = records.filter(|record| text(destination(record), "address") == address);
+            there.cloned().collect()
+        };
+        let records = tracer
+            .wait_records("both are told", |records| told(records).len() >= 2)
+            .unwrap();
+        let told = told(&records);
+        assert_eq!(told.len(), 2, "{to}");
+        for record in told {
+            assert_eq!(port(destination(&record)), 5001, "{record}");
+            assert_eq!(name(source(&record)), "caller", "{record}");
+            assert!(says(&record, libc::ENETUNREACH), "{record}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_connect_without_a_free_port_fails_for_want_of_one() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut pair = Pair::start("caller", "answerer").unwrap();
+    pair.netns
+        .sysctl("ipv4/ip_local_port_range", "40000 40001")
+        .unwrap();
+    pair.server.listen("127.0.0.1:5000").unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    pair.client.dial("127.0.0.1:5000", 2).unwrap();
+    let returned = pair.client.ask("try 127.0.0.1:5000 2").unwrap();
+    assert_eq!(returned, libc::EADDRNOTAVAIL.to_string());
+    let records = tracer
+        .wait_records("2 failed", |records| pair.count(records, FAILED) >= 2)
+        .unwrap();
+    let failed = pair.records(&records, FAILED);
+    assert_eq!(failed.len(), 2);
+    for record in failed {
+        assert_eq!(
+            number(record, "error.errno"),
+            u64::from(libc::EADDRNOTAVAIL.unsigned_abs()),
+            "{record}"
+        );
+        assert_eq!(port(destination(record)), 5000, "{record}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn an_error_that_the_program_reads_before_it_closes_is_told() {
+    if !needs![Need::Root, Need::Bpf, Need::Veth] {
+        return;
+    }
+    let (near, router) = (Netns::new().unwrap(), Netns::new().unwrap());
+    near.connect("near0", &router, "far0").unwrap();
+    near.add_address("near0", "10.99.0.1".parse().unwrap(), 24)
+        .unwrap();
+    router
+        .add_address("far0", "10.99.0.2".parse().unwrap(), 24)
+        .unwrap();
+    near.route_via("10.99.1.0".parse().unwrap(), 24, "10.99.0.2".parse().unwrap())
+        .unwrap();
+    router.sysctl("ipv4/ip_forward", "1").unwrap();
+    router.sysctl("ipv4/icmp_ratelimit", "0").unwrap();
+    router
+        .route_unreachable("10.99.1.0".parse().unwrap(), 24)
+        .unwrap();
+    let mut client = Standin::start(&near, "caller").unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    // Polls, asks for SO_ERROR, closes: as Go, curl, nginx and the JVM dial.
+    assert_eq!(
+        client.ask("try 10.99.1.1:5000 9").unwrap(),
+        libc::EHOSTUNREACH.to_string()
+    );
+    let records = tracer
+        .wait_records("9 failed", |records| {
+            json::records(records, FAILED, near.inode()).len() >= 9
+        })
+        .unwrap();
+    for record in json::records(&records, FAILED, near.inode()) {
+        assert_eq!(text(record, "error.type"), "unreachable", "{record}");
+    }
 }

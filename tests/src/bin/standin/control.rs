@@ -4,6 +4,7 @@ use crate::beat::Beat;
 use crate::churn::Churn;
 use crate::dial::Dialed;
 use crate::listen::{Listening, Manner};
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs;
 use std::io;
@@ -76,6 +77,11 @@ impl Control {
                         backlog: words.need("BACKLOG")?,
                     },
                 )
+            }
+            // listen-with PID ADDR: accepts on the listening socket that another process has there.
+            "listen-with" => {
+                let pid = Pid::from_raw(words.need("PID")?).ok_or_else(|| invalid("no process is called so"))?;
+                self.listening.listen_with(pid, words.need("ADDR")?)
             }
             // unlisten ADDR: stops listening there and keeps what was accepted.
             "unlisten" => self.listening.unlisten(words.need("ADDR")?),

@@ -3,6 +3,7 @@
 use crate::control::invalid;
 use crate::socket;
 use rustix::event::epoll;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -14,6 +15,9 @@ use std::thread;
 
 /// As Go listens: the kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
+
+/// Descriptors of another process that are looked at.
+const FDS_TRIED: RawFd = 64;
 
 /// How a listener treats its clients.
 pub(crate) enum Manner {
@@ -47,6 +51,22 @@ impl Listening {
             BACKLOG
         };
         let listener = socket::listener(address, backlog)?;
+        self.serve(listener, manner)
+    }
+
+    /// Accepts, holds and reads on the listening socket that another process has at `address`, as the workers of a server
+    /// that shares one do.
+    pub(crate) fn listen_with(&mut self, other: Pid, address: SocketAddr) -> io::Result<String> {
+        let process = pidfd_open(other, PidfdFlags::empty())?;
+        let listener = (0..FDS_TRIED)
+            .filter_map(|fd| pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()).ok())
+            .map(TcpListener::from)
+            .find(|listener| listener.local_addr().is_ok_and(|found| found == address))
+            .ok_or_else(|| invalid("that process does not listen there"))?;
+        self.serve(listener, &Manner::Patient)
+    }
+
+    fn serve(&mut self, listener: TcpListener, manner: &Manner) -> io::Result<String> {
         let address = listener.local_addr()?;
         let blocking = if let Manner::Blocking { threads } = manner {
             *threads
