@@ -13,6 +13,7 @@ pub mod etcd;
 pub mod http;
 pub mod json;
 pub mod lines;
+pub mod listener;
 pub mod machine;
 pub mod netns;
 pub mod orders;

@@ -3,6 +3,7 @@
 //! Names, arguments, addresses and connections are those of a real single-node cluster.
 
 use crate::etcd::{Addresses, Etcd};
+use crate::listener::{self, Transport};
 use crate::machine::EtcdPort;
 use crate::netns::Netns;
 use crate::standin::Standin;
@@ -82,17 +83,17 @@ const ROLES: &[Role] = &[
     },
     Role {
         argv: &["kubectl", "proxy", "--port=8888", "--address=0.0.0.0"],
-        listens: &["[::]:8888"],
+        listens: &["[::]:8888 tcp"],
         dials: &[],
     },
     Role {
         argv: &["containerd", "-c", "/etc/containerd/config.toml"],
-        listens: &["127.0.0.1:42031"],
+        listens: &["127.0.0.1:42031 tcp"],
         dials: &[],
     },
     Role {
         argv: &["ttyd", "-p", "8080", "bash"],
-        listens: &["0.0.0.0:8080"],
+        listens: &["0.0.0.0:8080 tcp"],
         dials: &[],
     },
 ];
@@ -183,7 +184,15 @@ impl Scenario {
 
     /// The same with a stand-in for etcd, for machines where there is no etcd.
     pub fn start_without_etcd() -> Result<Self> {
-        let mut scenario = Self::empty(EtcdPort::shared()?)?;
+        Self::of_standins(EtcdPort::shared()?, Transport::Mptcp)
+    }
+
+    /// The same, whose components listen by `transport`.
+    pub fn of_standins(port: EtcdPort, transport: Transport) -> Result<Self> {
+        let mut scenario = Self::empty(port)?;
+        if transport == Transport::Tcp && listener::has_mptcp() {
+            scenario.netns.sysctl("mptcp/enabled", "0")?;
+        }
         scenario.start_role(&ETCD)?;
         scenario.dial(&ETCD)?;
         scenario.start_roles()?;

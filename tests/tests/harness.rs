@@ -2,13 +2,15 @@
 
 #![cfg(test)]
 
+use rustix::net::ipproto;
+use rustix::net::sockopt::socket_protocol;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tests::binaries::{self, Setting};
 use tests::json;
-use tests::needs;
+use tests::listener::{self, Transport};
 use tests::netns::Netns;
 use tests::require::Need;
 use tests::scenario::{self, Scenario};
@@ -16,6 +18,7 @@ use tests::scratch::{Cgroup, Scratch};
 use tests::standin::{Program, Standin};
 use tests::wait::{patience, until_true};
 use tests::witness::{self, ESTABLISHED, LISTEN};
+use tests::{needs, skipped};
 
 const PEER: &str = "10.99.0.2";
 
@@ -49,6 +52,31 @@ fn a_namespace_has_its_own_loopback_and_goes_away_with_its_value() {
 
     drop((server, client, netns));
     assert!(!path.exists());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn stand_ins_listen_by_mptcp_unless_the_namespace_has_none_or_tcp_is_asked_for() {
+    if !needs![Need::Root] {
+        return;
+    }
+    if !listener::has_mptcp() {
+        return skipped!("needs MPTCP, which this kernel lacks");
+    }
+    let protocol_of = |netns: &Netns, transport| {
+        let address = "[::1]:0".parse().unwrap();
+        let listener = netns
+            .inside(|| listener::listen(address, 1, transport))
+            .unwrap()
+            .unwrap();
+        socket_protocol(&listener).unwrap()
+    };
+    let (mptcp, tcp) = (Some(ipproto::MPTCP), Some(ipproto::TCP));
+    let netns = Netns::new().unwrap();
+    assert_eq!(protocol_of(&netns, Transport::Mptcp), mptcp);
+    assert_eq!(protocol_of(&netns, Transport::Tcp), tcp);
+    netns.sysctl("mptcp/enabled", "0").unwrap();
+    assert_eq!(protocol_of(&netns, Transport::Mptcp), tcp);
 }
 
 #[test]

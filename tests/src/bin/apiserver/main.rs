@@ -29,10 +29,13 @@ use server::Server;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use store::Store;
+use tests::listener::{Transport, listen};
+
+/// As Go listens: the kernel cuts it to net.core.somaxconn.
+const BACKLOG: i32 = 4096;
 
 fn main() -> ExitCode {
     match run() {
@@ -54,7 +57,7 @@ fn run() -> Result<(), String> {
     if let Some(orders) = &options.faults {
         faults::obey(&server, orders.as_bytes()).map_err(|refusal| refusal.message)?;
     }
-    let listener = TcpListener::bind(options.listen)
+    let listener = listen(options.listen, BACKLOG, Transport::Mptcp)
         .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     if let Some(path) = &options.kubeconfig {

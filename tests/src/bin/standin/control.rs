@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
+use tests::listener::Transport;
 
 /// Time a listener's process may need to answer before an attempt counts as given up.
 const DEFAULT_PATIENCE_MS: u64 = 10_000;
@@ -54,29 +55,22 @@ impl Control {
         words: &mut Words<impl Iterator<Item = &'a str>>,
     ) -> io::Result<String> {
         match command {
-            // listen ADDR: accepts, holds, reads and discards until the client closes.
-            "listen" => self.listening.listen(words.need("ADDR")?, &Manner::Patient),
+            // listen ADDR [tcp]: accepts, holds, reads and discards until the client closes. Without `tcp`, and so for
+            // all that listen, by MPTCP where there is such a thing.
+            "listen" => self.listen(words.need("ADDR")?, &Manner::Patient, words.may()?),
             // listen-brief ADDR: closes a connection as soon as it has received something.
-            "listen-brief" => self.listening.listen(words.need("ADDR")?, &Manner::Brief),
+            "listen-brief" => self.listen(words.need("ADDR")?, &Manner::Brief, None),
             // listen-blocking ADDR THREADS: that many threads blocked in accept, each holding what it gets.
             "listen-blocking" => {
                 let address = words.need("ADDR")?;
-                self.listening.listen(
-                    address,
-                    &Manner::Blocking {
-                        threads: words.need("THREADS")?,
-                    },
-                )
+                let threads = words.need("THREADS")?;
+                self.listen(address, &Manner::Blocking { threads }, None)
             }
             // listen-deaf ADDR BACKLOG: never accepts.
             "listen-deaf" => {
                 let address = words.need("ADDR")?;
-                self.listening.listen(
-                    address,
-                    &Manner::Deaf {
-                        backlog: words.need("BACKLOG")?,
-                    },
-                )
+                let backlog = words.need("BACKLOG")?;
+                self.listen(address, &Manner::Deaf { backlog }, None)
             }
             // listen-with PID ADDR: accepts on the listening socket that another process has there.
             "listen-with" => {
@@ -148,6 +142,16 @@ impl Control {
             "counts" => Ok(self.counts()),
             _ => Err(invalid("unknown command")),
         }
+    }
+
+    fn listen(
+        &mut self,
+        address: SocketAddr,
+        manner: &Manner,
+        transport: Option<Transport>,
+    ) -> io::Result<String> {
+        self.listening
+            .listen(address, manner, transport.unwrap_or_default())
     }
 
     fn start_churn<'a>(&mut self, words: &mut Words<impl Iterator<Item = &'a str>>) -> io::Result<String> {

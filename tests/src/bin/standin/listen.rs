@@ -1,7 +1,6 @@
 //! The listeners of a stand-in and what they have accepted.
 
 use crate::control::invalid;
-use crate::socket;
 use rustix::event::epoll;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::collections::BTreeMap;
@@ -12,6 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use tests::listener::{Transport, listen};
 
 /// As Go listens: the kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -44,13 +44,18 @@ struct Server {
 }
 
 impl Listening {
-    pub(crate) fn listen(&mut self, address: SocketAddr, manner: &Manner) -> io::Result<String> {
+    pub(crate) fn listen(
+        &mut self,
+        address: SocketAddr,
+        manner: &Manner,
+        transport: Transport,
+    ) -> io::Result<String> {
         let backlog = if let Manner::Deaf { backlog } = manner {
             *backlog
         } else {
             BACKLOG
         };
-        let listener = socket::listener(address, backlog)?;
+        let listener = listen(address, backlog, transport)?;
         self.serve(listener, manner)
     }
 

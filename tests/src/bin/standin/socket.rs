@@ -1,28 +1,16 @@
-//! TCP sockets as the stand-in needs them: chosen source address, chosen backlog, both IP versions on `[::]`.
+//! Connections as the stand-in needs them: by TCP, as Go dials, with a chosen source address and patience.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt};
+use rustix::net::{bind, connect, sockopt};
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-
-/// A listening socket; one on `[::]` takes IPv4 clients too, as Go's does.
-pub(crate) fn listener(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = open(address)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, false)?;
-    }
-    bind(&socket, &address)?;
-    listen(&socket, backlog)?;
-    Ok(TcpListener::from(socket))
-}
+use tests::listener::{Transport, open};
 
 /// A connection to `address`, from `source` where given. The port of a source may be in `TIME_WAIT`.
 pub(crate) fn dial(address: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
-    let socket = open(address)?;
+    let socket = open(address, Transport::Tcp)?;
     if let Some(source) = source {
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &source)?;
@@ -34,7 +22,7 @@ pub(crate) fn dial(address: SocketAddr, source: Option<SocketAddr>) -> io::Resul
 /// Tries for at most `patience` and returns the errno that ended the attempt: 0 where it succeeded,
 /// `EINPROGRESS` where it was given up.
 pub(crate) fn attempt(address: SocketAddr, patience: Duration) -> io::Result<i32> {
-    let socket = open(address)?;
+    let socket = open(address, Transport::Tcp)?;
     // Without patience the kernel's own answer is waited for.
     ioctl_fionbio(&socket, !patience.is_zero())?;
     match connect(&socket, &address) {
@@ -53,18 +41,4 @@ pub(crate) fn attempt(address: SocketAddr, patience: Duration) -> io::Result<i32
     Ok(sockopt::socket_error(&socket)?
         .err()
         .map_or(0, Errno::raw_os_error))
-}
-
-fn open(address: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() {
-        AddressFamily::INET
-    } else {
-        AddressFamily::INET6
-    };
-    Ok(socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?)
 }
