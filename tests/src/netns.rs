@@ -112,6 +112,11 @@ impl Netns {
         self.inside(|| Rtnetlink::open()?.route_unreachable(destination, prefix))?
     }
 
+    /// Answers whatever is forwarded to `destination` with ICMP "administratively prohibited".
+    pub fn route_prohibit(&self, destination: IpAddr, prefix: u8) -> Result<()> {
+        self.inside(|| Rtnetlink::open()?.route_prohibit(destination, prefix))?
+    }
+
     /// Sets a `net.` sysctl of this namespace, such as `ipv4/tcp_syn_retries`.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/net/{name}");

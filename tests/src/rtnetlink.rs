@@ -35,6 +35,7 @@ const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RTN_UNICAST: u8 = 1;
 const RTN_UNREACHABLE: u8 = 7;
+const RTN_PROHIBIT: u8 = 8;
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -103,6 +104,13 @@ impl Rtnetlink {
         let body = route_header(destination, prefix, RTN_UNREACHABLE);
         self.ask(RTM_NEWROUTE, REQUEST | CREATE, &body)
             .with_context(|| format!("cannot make {destination}/{prefix} unreachable"))
+    }
+
+    /// Adds a route that answers "administratively prohibited".
+    pub(crate) fn route_prohibit(&self, destination: IpAddr, prefix: u8) -> Result<()> {
+        let body = route_header(destination, prefix, RTN_PROHIBIT);
+        self.ask(RTM_NEWROUTE, REQUEST | CREATE, &body)
+            .with_context(|| format!("cannot prohibit {destination}/{prefix}"))
     }
 
     fn index(&self, device: &str) -> Result<u32> {

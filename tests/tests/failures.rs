@@ -108,6 +108,44 @@ fn a_host_that_a_router_calls_unreachable_is_unreachable() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn what_a_router_prohibits_is_prohibited() {
+    if !needs![Need::Root, Need::Bpf, Need::Veth] {
+        return;
+    }
+    let (near, router) = (Netns::new().unwrap(), Netns::new().unwrap());
+    near.connect("near0", &router, "far0").unwrap();
+    near.add_address("near0", "fd00:99::1".parse().unwrap(), 64)
+        .unwrap();
+    router
+        .add_address("far0", "fd00:99::2".parse().unwrap(), 64)
+        .unwrap();
+    near.route_via("fd00:98::".parse().unwrap(), 64, "fd00:99::2".parse().unwrap())
+        .unwrap();
+    router.sysctl("ipv6/conf/all/forwarding", "1").unwrap();
+    // ICMPv6 "administratively prohibited", which is EACCES at the client.
+    router.route_prohibit("fd00:98::".parse().unwrap(), 64).unwrap();
+    let mut client = Standin::start(&near, "caller").unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    assert_eq!(
+        client.ask("try [fd00:98::1]:5000 1 0").unwrap(),
+        libc::EACCES.to_string()
+    );
+
+    let failed = |records: &[serde_json::Value]| json::records(records, FAILED, near.inode()).len();
+    let records = tracer
+        .wait_records("failed", |records| failed(records) == 1)
+        .unwrap();
+    let record = json::records(&records, FAILED, near.inode())[0];
+    assert_eq!(text(record, "error.type"), "prohibited", "{record}");
+    assert_eq!(
+        number(record, "error.errno"),
+        u64::from(libc::EACCES.unsigned_abs()),
+        "{record}"
+    );
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn refused_and_timed_out_connects_are_edges_with_a_reason() {
     if !needs![Need::Root, Need::Bpf] {
         return;

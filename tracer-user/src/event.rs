@@ -275,14 +275,20 @@ pub struct CgroupEvent {
 /// Why a connect failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Failure {
-    /// ECONNREFUSED.
+    /// Nobody listens there.
     Refused,
-    /// ETIMEDOUT.
+    /// No answer in time.
     Timeout,
-    /// ECONNRESET.
+    /// The connection was torn down before it was established.
     Reset,
-    /// EHOSTUNREACH, ENETUNREACH.
+    /// No way to the host, its network or its protocol.
     Unreachable,
+    /// A rule forbids it: a route, a firewall elsewhere, a security module, a cgroup's program.
+    Prohibited,
+    /// No local address or port for it: all ephemeral ports are taken, or the tuple is in use.
+    AddressNotAvailable,
+    /// The kernel takes no connection there: a blackhole route, a link-local address without its link.
+    Invalid,
     /// The caller gave up before any answer.
     Abandoned,
     /// Any other errno.
@@ -292,14 +298,25 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Classifies `sk_err` at `SYN_SENT` -> CLOSE, by Linux numbers.
+    /// Classifies the error of a connect, by Linux numbers. What the kernel makes of ICMP errors (`icmp_err_convert`,
+    /// `icmpv6_err_convert`) is among them.
     pub const fn from_errno(errno: Option<u32>) -> Self {
         match errno {
             Some(0) => Self::Abandoned,
+            // ECONNREFUSED.
             Some(111) => Self::Refused,
+            // ETIMEDOUT.
             Some(110) => Self::Timeout,
-            Some(104) => Self::Reset,
-            Some(101 | 113) => Self::Unreachable,
+            // ECONNRESET; ECONNABORTED is from an administrator or a program that destroys sockets.
+            Some(104 | 103) => Self::Reset,
+            // ENETUNREACH, EHOSTUNREACH, EHOSTDOWN, ENETDOWN, ENONET, ENOPROTOOPT.
+            Some(101 | 113 | 112 | 100 | 64 | 92) => Self::Unreachable,
+            // EACCES, EPERM.
+            Some(13 | 1) => Self::Prohibited,
+            // EADDRNOTAVAIL; EADDRINUSE and EAGAIN are from the choice of a port, too.
+            Some(99 | 98 | 11) => Self::AddressNotAvailable,
+            // EINVAL.
+            Some(22) => Self::Invalid,
             Some(_) => Self::Other,
             None => Self::Unknown,
         }
@@ -312,6 +329,9 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::Unreachable => "unreachable",
+            Self::Prohibited => "prohibited",
+            Self::AddressNotAvailable => "address_not_available",
+            Self::Invalid => "invalid",
             Self::Abandoned => "abandoned",
             Self::Other => "other",
             Self::Unknown => "unknown",

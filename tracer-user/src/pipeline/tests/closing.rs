@@ -118,15 +118,24 @@ fn who_sent_the_first_fin_ended_it() {
 #[test]
 fn a_failed_connect_is_an_edge_with_a_reason_and_no_connection() {
     let cases = [
-        (111, Failure::Refused),
-        (110, Failure::Timeout),
-        (104, Failure::Reset),
-        (113, Failure::Unreachable),
-        (101, Failure::Unreachable),
-        (0, Failure::Abandoned),
-        (99, Failure::Other),
+        (111, Failure::Refused, "refused"),
+        (110, Failure::Timeout, "timeout"),
+        (104, Failure::Reset, "reset"),
+        (103, Failure::Reset, "reset"),
+        (113, Failure::Unreachable, "unreachable"),
+        (101, Failure::Unreachable, "unreachable"),
+        (112, Failure::Unreachable, "unreachable"),
+        (92, Failure::Unreachable, "unreachable"),
+        (13, Failure::Prohibited, "prohibited"),
+        (1, Failure::Prohibited, "prohibited"),
+        (99, Failure::AddressNotAvailable, "address_not_available"),
+        (11, Failure::AddressNotAvailable, "address_not_available"),
+        (22, Failure::Invalid, "invalid"),
+        (0, Failure::Abandoned, "abandoned"),
+        (105, Failure::Other, "other"),
     ];
-    for (errno, failure) in cases {
+    for (errno, failure, name) in cases {
+        assert_eq!(failure.name(), name, "errno {errno}");
         let mut world = World::watched();
         let id = world.dial(plan(10, "127.0.0.1:40000", "127.0.0.1:2379"));
         world.fail(id, errno);
