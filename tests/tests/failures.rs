@@ -224,7 +224,10 @@ fn a_connect_that_fails_at_once_is_told_with_its_target() {
     }
     let mut pair = Pair::start("caller", "answerer").unwrap();
     let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
-    for (address, to) in [("198.51.100.9", "198.51.100.9:5001"), ("2001:db8::9", "[2001:db8::9]:5001")] {
+    for (address, to) in [
+        ("198.51.100.9", "198.51.100.9:5001"),
+        ("2001:db8::9", "[2001:db8::9]:5001"),
+    ] {
         let returned = pair.client.ask(format_args!("try {to} 2 0")).unwrap();
         assert_eq!(returned, libc::ENETUNREACH.to_string());
         let told = |records: &[serde_json::Value]| -> Vec<serde_json::Value> {

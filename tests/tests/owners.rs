@@ -116,7 +116,11 @@ fn an_old_connection_that_nobody_has_accepted_yet_has_both_ends() {
     let rows = json::items(&rows, pair.netns.inode());
     assert_eq!(rows.len(), 3, "{rows:?}");
     for row in rows {
-        assert_eq!(text(row, "observer.side"), "both", "no file holds its server's end: {row}");
+        assert_eq!(
+            text(row, "observer.side"),
+            "both",
+            "no file holds its server's end: {row}"
+        );
         assert_eq!(name(source(row)), "caller", "{row}");
         assert_eq!(name(destination(row)), "answerer", "{row}");
     }

@@ -20,7 +20,8 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) const fn new(pipeline: Pipeline, show: Show, recorder: Option<Recorder>) -> Self {
+    pub(super) fn new(mut pipeline: Pipeline, show: Show, recorder: Option<Recorder>) -> Self {
+        show.prepare(&mut pipeline);
         Self {
             pipeline,
             show,

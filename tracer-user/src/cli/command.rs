@@ -108,6 +108,8 @@ pub(super) enum Command {
 Examples:
   kcn-trace graph --duration 0                what is connected now
   kcn-trace graph --watch --component etcd    etcd's connections, refreshed
+  kcn-trace graph --watch --active            only what is connected now
+  kcn-trace graph --watch --forget-after 5m   without what was last seen more than 5 minutes ago
   kcn-trace graph -o dot | dot -Tsvg > graph.svg")]
     Graph {
         #[command(flatten)]
@@ -118,6 +120,9 @@ Examples:
         /// Show the graph again and again while it grows
         #[arg(long)]
         watch: bool,
+        /// Forget what had no live connection, and no failed one, for this long [default: never]
+        #[arg(long, value_name = "DURATION", value_parser = value::interval, requires = "watch")]
+        forget_after: Option<Duration>,
         #[command(flatten)]
         live: LiveArgs,
     },

@@ -90,8 +90,12 @@ pub enum View {
         format: GraphFormat,
         /// What to show of it.
         filter: Filter,
+        /// Only edges with a live connection.
+        active: bool,
         /// Again and again.
         watch: bool,
+        /// Without what was last seen longer ago; absent for everything since the start.
+        forget_after: Option<Duration>,
         /// What becomes one node.
         group_by: GroupBy,
     },

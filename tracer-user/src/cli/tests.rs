@@ -120,8 +120,9 @@ fn command_lines_are_understood() {
                 View::Graph {
                     format: GraphFormat::Table,
                     filter: all(),
+                    active: false,
                     watch: false,
-
+                    forget_after: None,
                     group_by: GroupBy::Component,
                 },
                 Some(10),
@@ -133,8 +134,9 @@ fn command_lines_are_understood() {
                 View::Graph {
                     format: GraphFormat::Dot,
                     filter: all(),
+                    active: false,
                     watch: false,
-
+                    forget_after: None,
                     group_by: GroupBy::Component,
                 },
                 Some(5),
@@ -149,8 +151,9 @@ fn command_lines_are_understood() {
                         f.to = etcd();
                         f.from.pids = vec![7];
                     }),
+                    active: false,
                     watch: false,
-
+                    forget_after: None,
                     group_by: GroupBy::Component,
                 },
                 Some(0),
@@ -162,8 +165,9 @@ fn command_lines_are_understood() {
                 View::Graph {
                     format: GraphFormat::Table,
                     filter: all(),
+                    active: false,
                     watch: true,
-
+                    forget_after: None,
                     group_by: GroupBy::Component,
                 },
                 None,
@@ -175,10 +179,26 @@ fn command_lines_are_understood() {
                 View::Graph {
                     format: GraphFormat::Json,
                     filter: all(),
+                    active: false,
                     watch: false,
+                    forget_after: None,
                     group_by: GroupBy::Namespace,
                 },
                 Some(10),
+            ),
+        ),
+        (
+            "graph --watch --active --forget-after 5m --duration 7",
+            live(
+                View::Graph {
+                    format: GraphFormat::Table,
+                    filter: all(),
+                    active: true,
+                    watch: true,
+                    forget_after: Some(Duration::from_mins(5)),
+                    group_by: GroupBy::Component,
+                },
+                Some(7),
             ),
         ),
         (
@@ -314,8 +334,9 @@ fn command_lines_are_understood() {
                 view: View::Graph {
                     format: GraphFormat::Json,
                     filter: all(),
+                    active: false,
                     watch: false,
-
+                    forget_after: None,
                     group_by: GroupBy::Component,
                 },
                 rules: None,
@@ -414,6 +435,9 @@ fn wrong_usage_exits_2_and_says_what_to_do() {
             "graph --group-by zone",
             "possible values: component, workload, pod",
         ),
+        ("graph --forget-after 5m", "--watch"),
+        ("graph --watch --forget-after 0", "at least 1ms"),
+        ("replay f graph --watch", "--watch"),
         ("explain", "<WHAT>"),
         ("explain 0", "not a process id"),
         ("replay f --cri-socket x graph", "--cri-socket"),

@@ -28,6 +28,9 @@ pub(super) struct GraphArgs {
     /// What becomes one node
     #[arg(long, value_name = "WHAT", value_enum, default_value = "component")]
     pub(super) group_by: GroupBy,
+    /// Only edges that have a live connection
+    #[arg(long)]
+    pub(super) active: bool,
     #[command(flatten)]
     pub(super) filters: GraphFilterArgs,
 }

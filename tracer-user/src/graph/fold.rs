@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Edge, EdgeStats, Graph, GroupBy, Node, NodeKind};
+use super::{Edge, EdgeStats, Graph, GroupBy, Node, NodeKind, build::Name};
 use crate::attribute::{
     Claim, Who, names,
     place::{Pod, Via},
@@ -75,6 +75,13 @@ impl Graph {
 /// Id of a node at the usual grain.
 pub(crate) fn coarse_id(claim: &Claim, group: &str) -> String {
     coarse(claim, group, true, GroupBy::Component, "").id
+}
+
+impl Name {
+    /// Id of its node at a grain.
+    pub(crate) fn id_by(&self, by: GroupBy, hostname: &str) -> String {
+        coarse(&self.claim, &self.group, self.is_here(), by, hostname).id
+    }
 }
 
 /// `here`: its socket is on this machine.

@@ -3,7 +3,10 @@
 //! Sorted and free of maps with random order, so that equal inputs print equal bytes.
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 pub use crate::event::Failure;
 use crate::{
@@ -172,6 +175,19 @@ pub struct EdgeStats {
     pub closed_by_reset: u64,
     /// Some of it went between IPv4 addresses, and some between IPv6 addresses.
     pub families: (bool, bool),
+}
+
+impl Graph {
+    /// Drops edges without a live connection, and the nodes that only they had.
+    pub fn keep_active(&mut self) {
+        self.edges.retain(|edge| edge.stats.active > 0);
+        let used: BTreeSet<&str> = self
+            .edges
+            .iter()
+            .flat_map(|edge| [edge.source.as_str(), edge.destination.as_str()])
+            .collect();
+        self.nodes.retain(|node| used.contains(node.id.as_str()));
+    }
 }
 
 /// How far an output can be trusted; part of every output, so that none can hide a loss.

@@ -57,7 +57,7 @@ pub fn faults(health: &Health) -> Vec<(String, &'static str)> {
             "{} not tracked: a limit was reached",
             Count(health.overflow, "connection")
         ),
-        "a larger --max-sockets",
+        "a larger --max-sockets; for graph --watch also --forget-after",
     );
     fault(
         health.ownerless > 0,

@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 
 use tracer_common::counters::Counters;
@@ -58,6 +59,10 @@ pub struct Pipeline {
     canary_ports: BTreeMap<u16, u64>,
     canaries_seen: u64,
     now_ns: u64,
+    /// Connections whose edge did not fit when a graph was made last: nothing else is less complete for it.
+    crowded_out: u64,
+    /// Age in nanoseconds, and the grain.
+    forget_after: Option<(u64, GroupBy)>,
 }
 
 impl Pipeline {
@@ -81,7 +86,16 @@ impl Pipeline {
             canary_ports: BTreeMap::new(),
             canaries_seen: 0,
             now_ns: 0,
+            crowded_out: 0,
+            forget_after: None,
         }
+    }
+
+    /// Edges without a live connection are forgotten when their last sign of life is that long ago; edges as they are
+    /// where nodes are put together `by`.
+    pub fn forget_after(&mut self, age: Duration, by: GroupBy) {
+        let age_ns = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
+        self.forget_after = Some((age_ns, by));
     }
 
     /// Facts about the run; all default before its first signal.
@@ -284,10 +298,16 @@ impl Pipeline {
     /// together ([`Graph::fold`]).
     pub fn fine_graph(&mut self) -> Graph {
         let mut builder = self.tally();
+        if let Some((age_ns, by)) = self.forget_after {
+            let before = self.unix_ns(self.now_ns.saturating_sub(age_ns));
+            let (attribution, hostname) = (&mut self.attribution, &self.session.hostname);
+            builder.forget_before(before, |subject| attribution.name_of(subject).id_by(by, hostname));
+            self.finished.keep(&builder);
+        }
         self.add_listeners(&mut builder);
+        self.crowded_out = builder.overflow();
         let window = self.window_unix_ns();
-        let mut health = self.health();
-        health.overflow += builder.overflow();
+        let health = self.health();
         let vias: BTreeMap<SocketAddr, Via> = builder
             .vias()
             .map(|address| (address, self.attribution.via(address)))
@@ -312,7 +332,7 @@ impl Pipeline {
 
     /// Everything since the start, by subjects.
     fn tally(&mut self) -> Builder {
-        let mut builder = self.finished.clone();
+        let mut builder = self.finished.with_room();
         let live: Vec<Connection> = self.foreign().copied().collect();
         for connection in &live {
             self.add(&mut builder, connection);
@@ -371,7 +391,7 @@ impl Pipeline {
             missed: audit.missed,
             ghosts: audit.ghosts,
             recall_ppm: recall.and_then(|ppm| u32::try_from(ppm).ok()),
-            overflow: audit.overflow,
+            overflow: audit.overflow + self.crowded_out,
             cut_off: self.cut_off,
             canaries: (self.canaries_made, self.canaries_seen),
             degraded: self

@@ -76,7 +76,7 @@ mod tests {
     fn what_is_unread_does_not_end_the_wait_but_a_wake_up_does() {
         let ring = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
         let mut waiter = Waiter::new(ring.as_fd()).unwrap();
-        let mut woken = |waiter: &mut Waiter| {
+        let woken = |waiter: &mut Waiter| {
             waiter.wait(Duration::from_millis(1)).unwrap();
             waiter.woken
         };

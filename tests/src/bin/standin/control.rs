@@ -74,7 +74,8 @@ impl Control {
             }
             // listen-with PID ADDR: accepts on the listening socket that another process has there.
             "listen-with" => {
-                let pid = Pid::from_raw(words.need("PID")?).ok_or_else(|| invalid("no process is called so"))?;
+                let pid =
+                    Pid::from_raw(words.need("PID")?).ok_or_else(|| invalid("no process is called so"))?;
                 self.listening.listen_with(pid, words.need("ADDR")?)
             }
             // unlisten ADDR: stops listening there and keeps what was accepted.

@@ -37,11 +37,15 @@ impl Show {
             Kind::Graph {
                 format,
                 filter,
+                active,
                 watch,
                 group_by,
                 ..
             } => {
-                let graph = filter.apply(&pipeline.fine_graph()).fold(*group_by);
+                let mut graph = filter.apply(&pipeline.fine_graph()).fold(*group_by);
+                if *active {
+                    graph.keep_active();
+                }
                 if *watch == Some(true) {
                     // Home, then clear to the end: no flicker.
                     out.write_all(b"\x1b[H\x1b[J")?;

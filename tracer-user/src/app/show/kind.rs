@@ -1,6 +1,8 @@
 //! What each view keeps while it runs.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use crate::{
     cli::{self, EventsFormat, GraphFormat, TableFormat, View},
     graph::GroupBy,
@@ -25,8 +27,12 @@ pub(super) enum Kind {
     Graph {
         format: GraphFormat,
         filter: Filter,
+        /// Only edges with a live connection.
+        active: bool,
         /// Drawn again and again; on a terminal in place.
         watch: Option<bool>,
+        /// Without what was last seen longer ago.
+        forget_after: Option<Duration>,
         group_by: GroupBy,
         drawn_ns: u64,
     },
@@ -55,28 +61,34 @@ impl Kind {
             lost: 0,
             degraded: Vec::new(),
         };
-        let graph = |format, filter: &Filter, watch, group_by| Self::Graph {
-            format,
-            filter: filter.clone(),
-            watch,
-            group_by,
-            drawn_ns: 0,
-        };
         match view {
-            View::Default { filter } if terminal => {
-                graph(GraphFormat::Table, filter, Some(true), GroupBy::default())
-            }
+            View::Default { filter } if terminal => Self::Graph {
+                format: GraphFormat::Table,
+                filter: filter.clone(),
+                active: false,
+                watch: Some(true),
+                forget_after: None,
+                group_by: GroupBy::default(),
+                drawn_ns: 0,
+            },
             View::Default { filter } => events(EventsFormat::Compact, filter),
             View::Events { format, filter } => events(*format, filter),
             View::Graph {
                 format,
                 filter,
+                active,
                 watch,
+                forget_after,
                 group_by,
-            } => {
-                let in_place = terminal && *format == GraphFormat::Table;
-                graph(*format, filter, watch.then_some(in_place), grouped(*group_by))
-            }
+            } => Self::Graph {
+                format: *format,
+                filter: filter.clone(),
+                active: *active,
+                watch: watch.then_some(terminal && *format == GraphFormat::Table),
+                forget_after: *forget_after,
+                group_by: grouped(*group_by),
+                drawn_ns: 0,
+            },
             View::Listeners { format, filter } => Self::Listeners(*format, filter.clone()),
             View::Connections {
                 format,

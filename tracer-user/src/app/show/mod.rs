@@ -64,6 +64,18 @@ impl Show {
         }
     }
 
+    /// Tells the pipeline what the view needs of it, before its first signal.
+    pub(super) fn prepare(&self, pipeline: &mut Pipeline) {
+        if let Kind::Graph {
+            forget_after: Some(age),
+            group_by,
+            ..
+        } = &self.kind
+        {
+            pipeline.forget_after(*age, *group_by);
+        }
+    }
+
     /// Whether [`happening`](Self::happening) does anything.
     pub(super) const fn wants_happenings(&self) -> bool {
         matches!(self.kind, Kind::Events { .. } | Kind::Verify { .. })

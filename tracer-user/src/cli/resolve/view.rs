@@ -1,5 +1,7 @@
 //! From a view's flags to a [`View`].
 
+use std::time::Duration;
+
 use super::usage;
 use crate::{
     cli::{
@@ -34,11 +36,14 @@ impl From<EventsArgs> for View {
     }
 }
 
-pub(super) fn graph(args: GraphArgs, watch: bool) -> View {
+/// `forget_after` goes with `watch`.
+pub(super) fn graph(args: GraphArgs, watch: bool, forget_after: Option<Duration>) -> View {
     View::Graph {
         format: args.output,
         filter: args.filters.into(),
+        active: args.active,
         watch,
+        forget_after,
         group_by: args.group_by,
     }
 }
@@ -112,7 +117,7 @@ pub(super) fn verify(args: VerifyArgs) -> Result<View, clap::Error> {
 pub(super) fn replayed(view: ReplayView) -> Result<View, clap::Error> {
     Ok(match view {
         ReplayView::Events(args) => args.into(),
-        ReplayView::Graph(args) => graph(args, false),
+        ReplayView::Graph(args) => graph(args, false, None),
         ReplayView::Listeners(args) => args.into(),
         ReplayView::Connections(args) => args.into(),
         ReplayView::Components(args) => args.into(),

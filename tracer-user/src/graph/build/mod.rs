@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
 };
@@ -18,7 +18,7 @@ use crate::{
 const PIDS_SHOWN: usize = 16;
 /// Pids remembered of one subject, to count its processes.
 const PIDS_MAX: usize = 65_536;
-/// Edges kept; the rest is counted.
+/// Edges kept of what is over, and as many more for what is alive; the rest is counted.
 const EDGES_MAX: usize = 65_536;
 
 /// What one connection adds to its edge.
@@ -56,6 +56,14 @@ pub(crate) struct Name {
     pub(crate) netns: u32,
 }
 
+impl Name {
+    /// Its socket is on this machine, in a namespace that is known.
+    pub(super) fn is_here(&self) -> bool {
+        let kind = NodeKind::of(&self.claim.who);
+        self.netns != 0 && matches!(kind, NodeKind::Component | NodeKind::Process | NodeKind::Unknown)
+    }
+}
+
 /// Edges that grow, and what is known of their subjects besides their names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Builder {
@@ -63,6 +71,8 @@ pub(crate) struct Builder {
     pids: HashMap<u32, BTreeSet<u32>>,
     listening: HashMap<u32, BTreeSet<SocketAddr>>,
     overflow: u64,
+    /// Edges that may be added besides [`EDGES_MAX`].
+    more: usize,
     /// Edges that were left when subjects were put together last.
     thinned: usize,
 }
@@ -81,9 +91,17 @@ impl Builder {
         self.listening.entry(subject).or_default().insert(address);
     }
 
+    /// A copy with room for what is alive: what is over must not crowd it out.
+    pub(crate) fn with_room(&self) -> Self {
+        Self {
+            more: EDGES_MAX,
+            ..self.clone()
+        }
+    }
+
     /// Adds a connection to its edge.
     pub(crate) fn add(&mut self, key: Key, what: &Contribution) {
-        if self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&key) {
+        if self.edges.len() >= EDGES_MAX + self.more && !self.edges.contains_key(&key) {
             self.overflow += 1;
             return;
         }
@@ -92,6 +110,34 @@ impl Builder {
             ..EdgeStats::default()
         });
         stats.add(what);
+    }
+
+    /// Forgets edges that have no live connection and whose last sign of life was before that. `same` tells which
+    /// subjects are one node where edges are shown: what is one edge there goes as one.
+    pub(crate) fn forget_before(&mut self, unix_ns: i64, mut same: impl FnMut(u32) -> String) {
+        let is_kept = |stats: &EdgeStats| stats.active > 0 || stats.seen_unix_ns.1 >= unix_ns;
+        if self.edges.values().all(is_kept) {
+            return;
+        }
+        let subjects = self.subjects().into_iter();
+        let nodes: HashMap<u32, String> = subjects.map(|subject| (subject, same(subject))).collect();
+        let shown =
+            |(source, destination, port, via): &Key| (nodes.get(source), nodes.get(destination), *port, *via);
+        let kept: HashSet<_> = self
+            .edges
+            .iter()
+            .filter(|(_, stats)| is_kept(stats))
+            .map(|(key, _)| shown(key))
+            .collect();
+        self.edges.retain(|key, _| kept.contains(&shown(key)));
+    }
+
+    /// Forgets the edges that `other` has not, and what only they needed.
+    pub(crate) fn keep(&mut self, other: &Self) {
+        self.edges.retain(|key, _| other.edges.contains_key(key));
+        let used = other.subjects();
+        self.pids.retain(|subject, _| used.contains(subject));
+        self.thinned = self.thinned.min(self.edges.len());
     }
 
     /// Edges there are.
@@ -215,14 +261,13 @@ impl Builder {
         let claim = &name.claim;
         let kind = NodeKind::of(&claim.who);
         let pids = self.pids.get(&subject);
-        let local = matches!(kind, NodeKind::Component | NodeKind::Process | NodeKind::Unknown);
         Node {
             id: names::fine_id(&name.group, claim),
             label: claim.who.label().into_owned(),
             kind,
             group: name.group.to_string(),
             component: claim.who.component().map(str::to_owned),
-            netns: (local && name.netns != 0).then_some(name.netns),
+            netns: name.is_here().then_some(name.netns),
             pids: pids.into_iter().flatten().copied().take(PIDS_SHOWN).collect(),
             process_count: pids.map_or(0, |pids| pids.len() as u64),
             listening: self

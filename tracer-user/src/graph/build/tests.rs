@@ -247,3 +247,81 @@ fn subjects_put_together_keep_all_sums_and_wait_for_more_before_it_is_time_again
     builder.renumber(|subject| subject);
     assert!(!builder.is_crowded(), "nothing could be put together: later");
 }
+
+#[test]
+fn what_had_no_sign_of_life_for_long_is_forgotten_unless_it_is_alive() {
+    // The last is the same node as the second.
+    let names: Vec<Arc<Claim>> = ["a", "b", "c", "d", "b"]
+        .map(|name| claim(name, Quality::Exe))
+        .into();
+    let over = |to_unix_ns| Contribution {
+        active: false,
+        ..alive(1, to_unix_ns)
+    };
+    let mut finished_ones = Builder::default();
+    for subject in 0..5 {
+        finished_ones.process(subject, subject + 100);
+    }
+    // Old; old with a live connection; young; old and failed.
+    finished_ones.add((0, 3, 1, None), &over(9));
+    finished_ones.add((4, 3, 1, None), &over(9));
+    finished_ones.add((2, 3, 1, None), &over(10));
+    finished_ones.add(
+        (0, 3, 2, None),
+        &Contribution {
+            failed: Some(Failure::Refused),
+            ..over(9)
+        },
+    );
+    let mut all = finished_ones.clone();
+    all.add((1, 3, 1, None), &alive(1, 2));
+    all.forget_before(10, |subject| {
+        names[subject as usize].by.clone() + &names[subject as usize].who.label()
+    });
+    finished_ones.keep(&all);
+    let in_host: Vec<(&Arc<Claim>, &str)> = names.iter().map(|claim| (claim, "host")).collect();
+    let graph = finished(&all, &in_host);
+    let edges: Vec<_> = graph
+        .edges
+        .iter()
+        .map(|edge| {
+            (
+                edge.source.as_str(),
+                edge.port,
+                edge.stats.opened,
+                edge.stats.active,
+            )
+        })
+        .collect();
+    assert_eq!(edges, [("host/b", 1, 2, 1), ("host/c", 1, 1, 0)]);
+    assert_eq!(finished_ones.keys().count(), 2);
+    assert_eq!(
+        finished_ones.pids(0).count(),
+        0,
+        "its process is forgotten with its last edge"
+    );
+    assert_eq!(finished_ones.pids(4).collect::<Vec<_>>(), [104]);
+}
+
+#[test]
+fn active_is_what_has_a_live_connection_with_all_of_its_sums() {
+    let (a, b, c) = (
+        claim("a", Quality::Exe),
+        claim("b", Quality::Exe),
+        claim("c", Quality::Exe),
+    );
+    let mut builder = Builder::default();
+    let over = Contribution {
+        active: false,
+        ..alive(1, 2)
+    };
+    builder.add((0, 1, 1, None), &over);
+    builder.add((0, 1, 1, None), &alive(1, 2));
+    builder.add((2, 1, 1, None), &over);
+    let mut graph = finished(&builder, &[(&a, "host"), (&b, "host"), (&c, "host")]);
+    graph.keep_active();
+    assert_eq!(graph.edges.len(), 1);
+    assert_eq!((graph.edges[0].stats.opened, graph.edges[0].stats.active), (2, 1));
+    let ids: Vec<_> = graph.nodes.iter().map(|node| node.id.as_str()).collect();
+    assert_eq!(ids, ["host/a", "host/b"]);
+}

@@ -93,5 +93,11 @@ const fn tuple(netns: u32, socket: &Socket) -> Tuple {
     } else {
         (socket.remote_addr, socket.remote_port)
     };
-    (netns, socket.local_addr, socket.local_port, remote_addr, remote_port)
+    (
+        netns,
+        socket.local_addr,
+        socket.local_port,
+        remote_addr,
+        remote_port,
+    )
 }

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Writes the edges in the graph's order.
+/// Writes the edges, sorted by what is shown of them: ends, port, service.
 pub fn write_graph(out: &mut dyn Write, graph: &Graph, paint: Paint) -> Result<(), SinkError> {
     let nodes: BTreeMap<&str, &Node> = graph.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
     let mut table = Table::new([
@@ -30,9 +30,18 @@ pub fn write_graph(out: &mut dyn Write, graph: &Graph, paint: Paint) -> Result<(
         ("RECEIVED", Align::Right),
         ("RTT", Align::Right),
         ("RETRANS", Align::Right),
+        ("LAST SEEN", Align::Right),
         ("EVIDENCE", Align::Left),
     ]);
-    for edge in &graph.edges {
+    let mut rows: Vec<_> = graph
+        .edges
+        .iter()
+        .map(|edge| (shown(edge, &nodes), edge))
+        .collect();
+    // Stable: edges that look the same stay in the graph's order.
+    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let (_, now_unix_ns) = graph.window_unix_ns;
+    for (_, edge) in rows {
         let source = nodes.get(edge.source.as_str()).copied();
         let destination = nodes.get(edge.destination.as_str()).copied();
         let stats = &edge.stats;
@@ -64,6 +73,7 @@ pub fn write_graph(out: &mut dyn Write, graph: &Graph, paint: Paint) -> Result<(
                     Tone::Plain
                 },
             ),
+            last_seen(stats, now_unix_ns),
             Cell::new(evidence(edge, source, destination), Tone::Quiet),
         ]);
     }
@@ -78,6 +88,32 @@ pub fn write_graph(out: &mut dyn Write, graph: &Graph, paint: Paint) -> Result<(
         )?;
     }
     Ok(())
+}
+
+/// What the eye finds a row by.
+fn shown(edge: &Edge, nodes: &BTreeMap<&str, &Node>) -> (String, String, u16, String) {
+    let text = |id: &str| {
+        nodes
+            .get(id)
+            .map_or_else(|| Word(id).to_string(), |node| Place(node).to_string())
+    };
+    let via = edge.via.as_ref().map(|via| ViaText(via).to_string());
+    (
+        text(&edge.source),
+        text(&edge.destination),
+        edge.port,
+        via.unwrap_or_default(),
+    )
+}
+
+/// How long before the end of the window there was a sign of life.
+fn last_seen(stats: &EdgeStats, now_unix_ns: i64) -> Cell {
+    if stats.active > 0 {
+        return "now".into();
+    }
+    let (_, last_unix_ns) = stats.seen_unix_ns;
+    let ago_ns = now_unix_ns.saturating_sub(last_unix_ns).try_into().unwrap_or(0);
+    Cell::new(Span(ago_ns).to_string(), Tone::Quiet)
 }
 
 fn name(node: Option<&Node>, id: &str) -> Cell {

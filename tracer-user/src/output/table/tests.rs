@@ -48,6 +48,30 @@ fn tables_are_as_expected() {
 }
 
 #[test]
+fn rows_of_a_graph_are_sorted_by_what_is_shown_of_them() {
+    let mut graph = fixture::graph();
+    graph.edges.reverse();
+    let mut out = Vec::new();
+    write_graph(&mut out, &graph, Paint::PLAIN).unwrap();
+    fixture::golden("graph.txt", &out);
+    let shown: Vec<Vec<String>> = String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .skip(1)
+        .map(|line| {
+            line.split("  ")
+                .filter(|cell| !cell.is_empty())
+                .map(|cell| cell.trim().to_owned())
+                .take(2)
+                .collect()
+        })
+        .collect();
+    let mut sorted = shown.clone();
+    sorted.sort();
+    assert_eq!(shown, sorted);
+}
+
+#[test]
 fn compact_lines_are_as_expected() {
     let mut out = Vec::new();
     let mut events = CompactEvents::new(Paint::PLAIN);

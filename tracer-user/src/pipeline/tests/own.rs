@@ -194,3 +194,34 @@ fn a_full_socket_table_is_told_with_its_size_and_the_remedy() {
     assert!(degraded[0].why.contains("at most 131072 sockets"), "{degraded:?}");
     assert_eq!(degraded[0].remedy, "--max-sockets 524288");
 }
+
+#[test]
+fn edges_that_do_not_fit_are_in_the_health_of_the_run() {
+    let (mut world, mut run) = (World::watched(), Run::new());
+    let over = 100;
+    for number in 0..65_536 + over {
+        let [_, b, high, low] = u32::to_be_bytes(number);
+        let to = format!("10.0.{b}.{high}:{}", 1000 + u16::from(low));
+        let mut plan = plan(10, "192.168.59.150:40000", &to);
+        plan.destination.0 = None;
+        let id = world.dial(plan);
+        world.fail(id, 111);
+        world.tick();
+        run.watch(&mut world);
+    }
+    assert_eq!(
+        run.pipeline.health().overflow,
+        0,
+        "only a graph is less complete for it"
+    );
+    world.connect(plan(10, "127.0.0.1:40000", "127.0.0.1:2379"));
+    world.tick();
+    run.watch(&mut world);
+    let graph = run.pipeline.graph(GroupBy::Component);
+    assert_eq!(
+        (graph.edges.len(), graph.health.overflow),
+        (65_537, u64::from(over)),
+        "what is alive has room"
+    );
+    assert_eq!(run.pipeline.health(), graph.health, "what stderr says");
+}
