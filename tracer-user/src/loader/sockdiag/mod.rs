@@ -11,7 +11,6 @@ mod proc;
 mod procnet;
 #[cfg(test)]
 mod tests;
-mod unheld;
 
 use std::{
     collections::HashMap,
@@ -21,8 +20,6 @@ use std::{
 
 use tracer_common::wire::{Owner, RecordHeader, SocketRecord, WIRE_VERSION, flag, kind, role};
 use zerocopy::IntoBytes;
-
-pub use unheld::Unheld;
 
 use netlink::Socket;
 use proc::Proc;
