@@ -35,7 +35,8 @@ pub const SUBFLOWS_MAX: u32 = 16;
     )
 )]
 pub struct SnapshotPass {
-    /// 0 for all TCP sockets and the first subflow of each MPTCP socket; n for the n-th that joined.
+    /// 0 for all TCP sockets and the first subflow of each MPTCP socket; n for what is at the n-th place of its list, unless
+    /// that is the first subflow again.
     pub subflow: u32,
     /// Set to 1 by a pass that has seen an MPTCP socket with further subflows.
     pub more: u32,

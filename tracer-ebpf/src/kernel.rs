@@ -1,11 +1,10 @@
 //! The only reads of kernel memory, and of the settings that say where things are.
 
-use core::{arch::asm, marker::PhantomData, ptr};
+use core::{arch::asm, marker::PhantomData, mem::MaybeUninit, ptr};
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
-    bpf_probe_read_kernel,
-    generated::{bpf_get_current_cgroup_id, bpf_skc_to_tcp_sock},
+    generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
 };
 use tracer_common::{
     settings::{ABSENT, Settings},
@@ -82,8 +81,17 @@ impl Memory for Typed {
 impl Memory for Probed {
     #[inline(always)]
     unsafe fn read<T: Copy>(base: *const u8, offset: u32) -> Option<T> {
-        // SAFETY: the helper checks the address itself.
-        unsafe { bpf_probe_read_kernel(base.wrapping_add(offset as usize).cast::<T>()) }.ok()
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the helper checks the address itself, and writes every byte of `value`: zeros where it cannot be read. So
+        // its result needs no look, which would double the paths that the verifier follows, with every read.
+        unsafe {
+            bpf_probe_read_kernel(
+                value.as_mut_ptr().cast(),
+                size_of::<T>() as u32,
+                base.wrapping_add(offset as usize).cast(),
+            );
+            Some(value.assume_init())
+        }
     }
 
     #[inline(always)]
@@ -143,24 +151,29 @@ impl<M: Memory> TcpSock<M> {
     /// it is 1 for who sent the SYN, and 0 for who was born by it. `None` when the socket changed meanwhile.
     #[inline(always)]
     pub(crate) fn acknowledged_beyond_payload(&self) -> Option<u64> {
-        let before = self.sequence();
-        let (acked, next, una, sent, again) = before;
-        let on_their_way = u64::from(next.wrapping_sub(una));
+        let (before, after) = (self.sequence(), self.sequence());
+        let [acked, next, una, sent, again] = before;
+        // All at once: each comparison of its own would double the verifier's paths.
+        let changed = before
+            .into_iter()
+            .zip(after)
+            .fold(0, |changed, (one, other)| changed | (one ^ other));
+        let on_their_way = u64::from((next as u32).wrapping_sub(una as u32));
         let beyond = acked
             .wrapping_add(on_their_way)
             .wrapping_sub(sent.wrapping_sub(again));
-        (before == self.sequence()).then_some(beyond)
+        (changed == 0).then_some(beyond)
     }
 
     #[inline(always)]
-    fn sequence(&self) -> (u64, u32, u32, u64, u64) {
-        (
+    fn sequence(&self) -> [u64; 5] {
+        [
             self.read(setting!(tcp_bytes_acked)),
-            self.read(setting!(tcp_snd_nxt)),
-            self.read(setting!(tcp_snd_una)),
+            u64::from(self.read::<u32>(setting!(tcp_snd_nxt))),
+            u64::from(self.read::<u32>(setting!(tcp_snd_una))),
             self.read(setting!(tcp_bytes_sent)),
             self.read(setting!(tcp_bytes_retrans)),
-        )
+        ]
     }
 }
 

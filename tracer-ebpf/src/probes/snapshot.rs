@@ -6,8 +6,6 @@
 //! A socket the programs have not seen yet is remembered here, so that its end carries its owner and the same
 //! first-seen time: that is what joins a snapshot with the records around it.
 
-use core::ptr;
-
 use aya_ebpf::{
     helpers::generated::{bpf_seq_write, bpf_sock_from_file},
     macros::map,
@@ -77,7 +75,11 @@ pub(crate) extern "C" fn snapshot_iter(ctx: *const TaskFile) -> i32 {
     if sk.is_null() || (family != AF_INET && family != AF_INET6) {
         return 0;
     }
-    let Some(sock) = TcpSock::<Probed>::new(behind(sk)) else {
+    let shown = behind(sk as u64) as *const u8;
+    if shown.is_null() {
+        return 0;
+    }
+    let Some(sock) = TcpSock::<Probed>::new(shown) else {
         return 0;
     };
     row(&sock, task, fd as u32, seq);
@@ -85,42 +87,49 @@ pub(crate) extern "C" fn snapshot_iter(ctx: *const TaskFile) -> i32 {
 }
 
 /// The TCP socket that this pass shows of a file's socket; null for none. A pass shows one subflow of each MPTCP socket,
-/// because the verifier would have to follow every path through a row for every subflow of a loop over them.
-#[inline(always)]
-fn behind(sk: *const u8) -> *const u8 {
+/// because the verifier would have to follow every path through a row for every subflow of a loop over them. A function of
+/// its own, and addresses as numbers, so that the verifier of older kernels forgets the paths through the loop behind it.
+#[inline(never)]
+extern "C" fn behind(sk: u64) -> u64 {
+    let sk = sk as *const u8;
     let Some(pass) = PASS.get_ptr_mut(0) else {
-        return ptr::null();
+        return 0;
     };
     // SAFETY: the map holds one element for ever.
     let pass = unsafe { &mut *pass };
     if setting!(mptcp_conn_list) == ABSENT || !is_mptcp(sk) {
-        return if pass.subflow == 0 { sk } else { ptr::null() };
+        return if pass.subflow == 0 { sk as u64 } else { 0 };
     }
     let first = pointer(sk, setting!(mptcp_first));
     let head = sk.wrapping_add(setting!(mptcp_conn_list) as usize);
     let mut node = pointer(head, 0);
-    let mut found = if pass.subflow == 0 { first } else { ptr::null() };
-    let mut number = 0;
-    for _ in 0..=SUBFLOWS_MAX {
+    let wanted = pass.subflow;
+    // The place in the list is the number of the pass, whether or not the first subflow is at it: a count of what was
+    // passed by would multiply the paths.
+    for place in 1..=SUBFLOWS_MAX + 1 {
         if node.is_null() || node == head {
-            return found;
+            break;
         }
-        let context = node.wrapping_sub(setting!(mptcp_subflow_node) as usize);
-        let sock = pointer(context, setting!(mptcp_subflow_tcp_sock));
-        node = pointer(node, 0);
-        if sock == first {
-            continue;
+        let next = pointer(node, 0);
+        if place == 1 && wanted == 0 {
+            pass.more |= u32::from(next != head || subflow(node) != first);
+            break;
         }
-        number += 1;
-        if number == pass.subflow {
-            found = sock;
+        if place == wanted {
+            pass.more |= u32::from(next != head);
+            let sock = subflow(node);
+            return if sock == first { 0 } else { sock as u64 };
         }
-        if number > pass.subflow {
-            pass.more = 1;
-            return found;
-        }
+        node = next;
     }
-    found
+    if wanted == 0 { first as u64 } else { 0 }
+}
+
+/// The TCP socket of a subflow, by its node in the list of the connection's.
+#[inline(always)]
+fn subflow(node: *const u8) -> *const u8 {
+    let context = node.wrapping_sub(setting!(mptcp_subflow_node) as usize);
+    pointer(context, setting!(mptcp_subflow_tcp_sock))
 }
 
 /// One row: a socket, by one of its holders.

@@ -196,7 +196,7 @@ impl Attached {
     /// When the iterator cannot be made or read.
     pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<bool, AttachError> {
         let unusable = |source| AttachError::Map { name: PASS, source };
-        for subflow in 0..=SUBFLOWS_MAX {
+        for subflow in 0..=SUBFLOWS_MAX + 1 {
             let pass = SnapshotPass { subflow, more: 0 };
             self.pass.set(0, SnapshotPassPod(pass), 0).map_err(unusable)?;
             self.iterate(rows)?;
