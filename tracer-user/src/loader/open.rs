@@ -196,7 +196,7 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
         _ => Some(Types::from_sys_fs().map_err(AttachError::Btf)?),
     };
     let request = Request {
-        probes: probes_of(&plan, facts.types.as_ref()),
+        probes: probes_of(&plan, Some(&facts)),
         cgroup: facts.cgroup2.clone(),
         settings,
         ring_bytes: options.ring_bytes,
@@ -222,7 +222,7 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
 /// The programs of a plan, in the order of attaching. State after those that find owners: once it tells of a socket, its
 /// owner can be told too. Closing before state for the same reason: an end that state saw opening has a caller when it
 /// closes. What closing remembers of a socket that ends between the two is swept by [`Attached::started`].
-fn probes_of(plan: &Plan, types: Option<&TypeFacts>) -> Vec<probes::Probe> {
+fn probes_of(plan: &Plan, facts: Option<&Facts>) -> Vec<probes::Probe> {
     let connect: &[_] = match plan.connect.backend {
         Connect::Fentry => probes::CONNECT_FENTRY,
         Connect::Kprobe => probes::CONNECT_KPROBE,
@@ -254,22 +254,33 @@ fn probes_of(plan: &Plan, types: Option<&TypeFacts>) -> Vec<probes::Probe> {
         Snapshot::Iterator => probes::SNAPSHOT_ITERATOR,
         Snapshot::Procfs => &[],
     };
-    let failure = failure_probes(plan.failure.backend, types);
+    let failure = failure_probes(plan.failure.backend, facts);
     [
         process, connect, accept, release, &failure, closing, state, snapshot,
     ]
     .concat()
 }
 
+/// `sk_getsockopt` has two structs among its arguments, which take more registers than fentry has before.
+const FENTRY_OF_MANY_REGISTERS: (u32, u32) = (6, 6);
+
 /// The programs for connects that fail at once, as far as this kernel has what they hook into.
-fn failure_probes(backend: Failure, types: Option<&TypeFacts>) -> Vec<probes::Probe> {
+fn failure_probes(backend: Failure, facts: Option<&Facts>) -> Vec<probes::Probe> {
+    let types = facts.and_then(|facts| facts.types.as_ref());
     let getsockopt = types.and_then(|types| types.getsockopt);
+    let by_fentry = facts.is_some_and(|facts| facts.at_least(FENTRY_OF_MANY_REGISTERS));
+    let by_kprobe = facts.is_some_and(|facts| !facts.kprobes.is_no());
     let (connects, errors): (&[_], &[_]) = match (backend, getsockopt) {
-        (Failure::Fexit, Some(Getsockopt::Sk)) => (probes::FAILURE_FEXIT, probes::ERROR_READ_FENTRY),
+        (Failure::Fexit, Some(Getsockopt::Sk)) if by_fentry => {
+            (probes::FAILURE_FEXIT, probes::ERROR_READ_FENTRY)
+        }
+        (Failure::Fexit, Some(Getsockopt::Sk)) if by_kprobe => {
+            (probes::FAILURE_FEXIT, probes::ERROR_READ_KPROBE)
+        }
         (Failure::Fexit, Some(Getsockopt::Socket)) => {
             (probes::FAILURE_FEXIT, probes::ERROR_READ_SOCKET_FENTRY)
         }
-        (Failure::Fexit, None) => (probes::FAILURE_FEXIT, &[]),
+        (Failure::Fexit, Some(Getsockopt::Sk) | None) => (probes::FAILURE_FEXIT, &[]),
         (Failure::Kretprobe, Some(Getsockopt::Sk)) => (probes::FAILURE_KRETPROBE, probes::ERROR_READ_KPROBE),
         (Failure::Kretprobe, Some(Getsockopt::Socket)) => {
             (probes::FAILURE_KRETPROBE, probes::ERROR_READ_SOCKET_KPROBE)
