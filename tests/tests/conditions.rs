@@ -98,6 +98,7 @@ fn a_ring_too_small_loses_records_and_every_output_says_so() {
     let directory = Scratch::new().unwrap();
     let mut pair = churning(&directory);
     let mut events = Tracer::start_ready(&["events", "-o", "json", "--ring-size", "4096"]).unwrap();
+    overwhelm(&events, &mut pair);
     events
         .wait_records("a loss", |records| {
             records.iter().any(|record| kind(record) == "lost")
@@ -118,7 +119,9 @@ fn a_ring_too_small_loses_records_and_every_output_says_so() {
             "-o",
             format,
         ];
-        let finished = tracer::run(&arguments).unwrap();
+        let graph = Tracer::start_ready(&arguments).unwrap();
+        overwhelm(&graph, &mut pair);
+        let finished = graph.finish(patience()).unwrap();
         finished.expect_code(0).unwrap();
         if format == "json" {
             assert!(json::lost(&finished.json().unwrap()) > 0, "{}", finished.stdout);
@@ -323,6 +326,17 @@ fn churning(directory: &Scratch) -> Pair {
         .unwrap();
     pair.client.wait_count("churned", 100).unwrap();
     pair
+}
+
+/// Connections made while a tracer is stopped: many times what its ring of a page holds.
+const UNREAD: u64 = 500;
+
+/// Keeps a tracer from its ring until more has happened than fits.
+fn overwhelm(tracer: &Tracer, pair: &mut Pair) {
+    tracer.signal(Signal::STOP).unwrap();
+    let churned = pair.client.count("churned").unwrap();
+    pair.client.wait_count("churned", churned + UNREAD).unwrap();
+    tracer.signal(Signal::CONT).unwrap();
 }
 
 /// Waits until the kernel has freed them, which it does a little after the last descriptor is closed.
