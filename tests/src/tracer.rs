@@ -41,19 +41,23 @@ impl Finished {
         self.stdout.lines().map(parse).collect()
     }
 
-    /// Fails where the exit code is another, with what the run said.
+    /// Fails where the exit code is another, with what the run said, up to [`SAID_MAX`] characters of its output.
     pub fn expect_code(&self, code: i32) -> Result<()> {
         if self.code != Some(code) {
             bail!(
-                "exit code {:?}, signal {:?}, not {code}: {}",
+                "exit code {:?}, signal {:?}, not {code}: {}\n{}",
                 self.code,
                 self.signal,
-                self.stderr
+                self.stderr,
+                self.stdout.chars().take(SAID_MAX).collect::<String>()
             );
         }
         Ok(())
     }
 }
+
+/// Enough for the verdicts of a failed `verify`.
+const SAID_MAX: usize = 4000;
 
 /// A tracer that runs. It is killed when this value is dropped.
 #[derive(Debug)]

@@ -496,7 +496,7 @@ fn a_listed_socket_names_its_holder_and_counters() {
             client_row.header.len,
             client_row.header.kind
         ),
-        (5, 144, kind::SEEN)
+        (5, 160, kind::SEEN)
     );
 }
 
