@@ -1,19 +1,19 @@
 //! One line on stderr when a source of names goes away while a run goes on, and one when it comes back.
 #![forbid(unsafe_code)]
 
-use std::{collections::BTreeSet, io::Write};
+use std::{collections::BTreeMap, io::Write};
 
 use crate::{
     output::{SinkError, health, style::Paint},
     signal::inventory::SourceState,
 };
 
-/// Sources that were told to be away.
+/// Sources that were told to be away, each with what is missing for it.
 #[derive(Debug, Default)]
-pub(super) struct Sources(BTreeSet<String>);
+pub(super) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
-    /// Takes a change of `state`; what it says is written once.
+    /// Takes a change of `state`; what it says is written once, whatever other cause is found for the same while it is away.
     pub(super) fn changed(
         &mut self,
         err: &mut dyn Write,
@@ -22,10 +22,15 @@ impl Sources {
     ) -> Result<(), SinkError> {
         match &state.fault {
             Some(fault) => {
-                self.0.insert(state.source.clone());
+                let told = self.0.insert(state.source.clone(), fault.what.clone());
+                if told.as_ref() == Some(&fault.what) {
+                    return Ok(());
+                }
                 health::write_degraded(err, fault, paint)
             }
-            None if self.0.remove(&state.source) => health::write_recovered(err, &state.source, paint),
+            None if self.0.remove(&state.source).is_some() => {
+                health::write_recovered(err, &state.source, paint)
+            }
             None => Ok(()),
         }
     }
@@ -49,7 +54,7 @@ mod tests {
         };
         let mut sources = Sources::default();
         let mut out = Vec::new();
-        for fault in [None, Some("refused\x1b[2J"), None, None] {
+        for fault in [None, Some("refused\x1b[2J"), Some("timed out"), None, None] {
             sources.changed(&mut out, &state(fault), Paint::PLAIN).unwrap();
         }
         assert_eq!(
