@@ -41,7 +41,7 @@ impl Finished {
         self.stdout.lines().map(parse).collect()
     }
 
-    /// Fails where the exit code is another, with what the run said, up to [`SAID_MAX`] characters of its output.
+    /// Fails where the exit code is another, with what the run said, with the beginning of its output.
     pub fn expect_code(&self, code: i32) -> Result<()> {
         if self.code != Some(code) {
             bail!(

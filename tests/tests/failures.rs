@@ -17,6 +17,21 @@ const FAILED: &str = "connection.failed";
 /// Many times what an owner table would hold if its entries were not freed in time for the next connect.
 const REFUSALS: usize = 5000;
 
+/// A namespace whose route to 10.99.1.0/24 leads through another.
+fn behind_a_router() -> (Netns, Netns) {
+    let (near, router) = (Netns::new().unwrap(), Netns::new().unwrap());
+    near.connect("near0", &router, "far0").unwrap();
+    near.add_address("near0", "10.99.0.1".parse().unwrap(), 24)
+        .unwrap();
+    router
+        .add_address("far0", "10.99.0.2".parse().unwrap(), 24)
+        .unwrap();
+    near.route_via("10.99.1.0".parse().unwrap(), 24, "10.99.0.2".parse().unwrap())
+        .unwrap();
+    router.sysctl("ipv4/ip_forward", "1").unwrap();
+    (near, router)
+}
+
 #[test]
 #[ignore = "needs root and BPF"]
 fn a_failed_connect_has_its_owner_its_target_and_its_reason() {
@@ -77,16 +92,7 @@ fn a_host_that_a_router_calls_unreachable_is_unreachable() {
     if !needs![Need::Root, Need::Bpf, Need::Veth] {
         return;
     }
-    let (near, router) = (Netns::new().unwrap(), Netns::new().unwrap());
-    near.connect("near0", &router, "far0").unwrap();
-    near.add_address("near0", "10.99.0.1".parse().unwrap(), 24)
-        .unwrap();
-    router
-        .add_address("far0", "10.99.0.2".parse().unwrap(), 24)
-        .unwrap();
-    near.route_via("10.99.1.0".parse().unwrap(), 24, "10.99.0.2".parse().unwrap())
-        .unwrap();
-    router.sysctl("ipv4/ip_forward", "1").unwrap();
+    let (near, router) = behind_a_router();
     router
         .route_unreachable("10.99.1.0".parse().unwrap(), 24)
         .unwrap();
@@ -284,16 +290,7 @@ fn an_error_that_the_program_reads_before_it_closes_is_told() {
     if !needs![Need::Root, Need::Bpf, Need::Veth] {
         return;
     }
-    let (near, router) = (Netns::new().unwrap(), Netns::new().unwrap());
-    near.connect("near0", &router, "far0").unwrap();
-    near.add_address("near0", "10.99.0.1".parse().unwrap(), 24)
-        .unwrap();
-    router
-        .add_address("far0", "10.99.0.2".parse().unwrap(), 24)
-        .unwrap();
-    near.route_via("10.99.1.0".parse().unwrap(), 24, "10.99.0.2".parse().unwrap())
-        .unwrap();
-    router.sysctl("ipv4/ip_forward", "1").unwrap();
+    let (near, router) = behind_a_router();
     router.sysctl("ipv4/icmp_ratelimit", "0").unwrap();
     router
         .route_unreachable("10.99.1.0".parse().unwrap(), 24)

@@ -191,12 +191,9 @@ fn a_healthy_node_is_verified() {
     let node = Scenario::start_alone().unwrap();
     let finished = tracer::run(&["verify", "--duration", &seconds(3), "-o", "json"]).unwrap();
     let document: Value = serde_json::from_str(&finished.stdout).unwrap();
-    let code = if text(&document, "verdict") == "pass" {
-        0
-    } else {
-        1
-    };
-    finished.expect_code(code).unwrap();
+    finished
+        .expect_code(i32::from(text(&document, "verdict") != "pass"))
+        .unwrap();
     assert_eq!(json::check(&document, APISERVER).0, "pass", "{document}");
     assert!(json::passes_in(&document, node.netns().inode()), "{document}");
 }

@@ -8,12 +8,13 @@ use aya_ebpf::{
 };
 use tracer_common::{
     maps::ATTEMPTS_MAX,
+    settings::ABSENT,
     wire::{Owner, SocketRecord, flag, kind, role},
 };
 
 use crate::{
     emit::{count, deliver},
-    kernel::{mapped, now_ns, number, probe},
+    kernel::{is_mptcp, mapped, now_ns, number, pointer, probe, setting},
     socket::Socket,
     sockets::{entry, fill},
 };
@@ -119,7 +120,7 @@ pub(crate) fn reached(socket: u64) {
     }
 }
 
-/// The socket is released: a connect that is still here failed at once, and nobody can say why.
+/// The socket is released: a connect that is still here and has sent nothing failed at once, and nobody can say why.
 #[inline(always)]
 pub(crate) fn released(socket: u64) {
     if let Some(slot) = slot(socket)
@@ -173,9 +174,13 @@ pub(crate) fn failed<S: Socket>(sock: &S, owner: Owner, to: &Destination, errno:
 /// The state before, as in every record of a failed connect.
 const SYN_SENT: u8 = 2;
 
-/// Tells of an attempt whose socket may be gone, and whose error is not known.
+/// Tells of an attempt whose error is not known, unless its socket has sent something: then the state program was not there
+/// to see `SYN_SENT`.
 #[inline(always)]
 fn tell(attempt: &Attempt) {
+    if !has_sent_nothing(attempt.socket as *const u8) {
+        return;
+    }
     count!(failed);
     let delivered = deliver::<SocketRecord>(|record| {
         let entry = entry(attempt.at_ns, attempt.owner, 0, role::ACTIVE, flag::OWNER);
@@ -184,6 +189,17 @@ fn tell(attempt: &Attempt) {
     if !delivered {
         count!(lost_socket);
     }
+}
+
+/// Of an MPTCP socket, its first subflow counts.
+#[inline(always)]
+fn has_sent_nothing(sk: *const u8) -> bool {
+    let sk = if setting!(mptcp_first) != ABSENT && is_mptcp(sk) {
+        pointer(sk, setting!(mptcp_first))
+    } else {
+        sk
+    };
+    probe::<u32>(sk, setting!(tcp_segs_out)) == 0
 }
 
 impl Socket for Attempt {
@@ -216,45 +232,5 @@ impl Socket for Attempt {
     fn addresses(&self, family: u16) -> ([u64; 2], [u64; 2]) {
         let unspecified = if family == AF_INET { mapped(0) } else { [0; 2] };
         (unspecified, self.to.address)
-    }
-
-    #[inline(always)]
-    fn ifindex(&self) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn mptcp(&self) -> u64 {
-        0
-    }
-
-    #[inline(always)]
-    fn first_subflow(&self) -> u64 {
-        0
-    }
-
-    #[inline(always)]
-    fn sent_nothing(&self) -> bool {
-        true
-    }
-
-    #[inline(always)]
-    fn has_error(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn error(&self, _failed: bool) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn is_counted(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn counters(&self) -> crate::socket::Counters {
-        crate::socket::Counters::default()
     }
 }

@@ -17,8 +17,8 @@ use crate::{
 struct IcmpError {
     tuple: u64,
     at_ns: u64,
-    errno: u32,
-    pad: u32,
+    /// As wide as the rest, so that nothing lies between.
+    errno: u64,
 }
 
 #[map]
@@ -54,8 +54,7 @@ pub(crate) fn made(skb: *const u8, kind: i32, code: i32) {
         *slot = IcmpError {
             tuple,
             at_ns: now_ns(),
-            errno,
-            pad: 0,
+            errno: u64::from(errno),
         };
     }
 }
@@ -71,7 +70,7 @@ pub(crate) fn error_of<S: Socket>(sock: &S, since_ns: u64) -> u32 {
         sock.remote_port(),
     );
     match slot(tuple) {
-        Some(slot) if slot.tuple == tuple && slot.at_ns >= since_ns => slot.errno,
+        Some(slot) if slot.tuple == tuple && slot.at_ns >= since_ns => slot.errno as u32,
         _ => 0,
     }
 }
@@ -109,7 +108,7 @@ fn errno(kind: i32, code: i32) -> Option<u32> {
         (DEST_UNREACH, 5) => 95,
         (DEST_UNREACH, 7) => 112,
         (DEST_UNREACH, 8) => 64,
-        (DEST_UNREACH, _) | (TIME_EXCEEDED, _) => EHOSTUNREACH,
+        (DEST_UNREACH | TIME_EXCEEDED, _) => EHOSTUNREACH,
         (PARAMETER_PROBLEM, _) => 71,
         _ => return None,
     })

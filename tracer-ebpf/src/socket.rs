@@ -20,29 +20,55 @@ pub(crate) trait Socket {
     /// Local and remote address as two halves each, IPv4 as `::ffff:a.b.c.d`; network byte order in memory.
     fn addresses(&self, family: u16) -> ([u64; 2], [u64; 2]);
 
+    // What follows is not known of every socket; where it is not, it is none.
+
     /// Index of the device the socket is bound to; 0 for none.
-    fn ifindex(&self) -> u32;
+    #[inline(always)]
+    fn ifindex(&self) -> u32 {
+        0
+    }
 
     /// Address of the MPTCP socket of which it is a subflow; 0 for none.
-    fn mptcp(&self) -> u64;
+    #[inline(always)]
+    fn mptcp(&self) -> u64 {
+        0
+    }
 
     /// Of a subflow that joined later, the address of the connection's first; 0 for that one and for plain TCP.
-    fn first_subflow(&self) -> u64;
+    #[inline(always)]
+    fn first_subflow(&self) -> u64 {
+        0
+    }
 
     /// No segment was ever sent; false where that cannot be told.
-    fn sent_nothing(&self) -> bool;
+    #[inline(always)]
+    fn sent_nothing(&self) -> bool {
+        false
+    }
 
     /// Whether `error` means something.
-    fn has_error(&self) -> bool;
+    #[inline(always)]
+    fn has_error(&self) -> bool {
+        false
+    }
 
     /// `sk_err`, a positive errno; of a connect that failed without one, `sk_err_soft`. 0 where it cannot be read.
-    fn error(&self, failed: bool) -> u32;
+    #[inline(always)]
+    fn error(&self, _failed: bool) -> u32 {
+        0
+    }
 
     /// Whether `counters` means something.
-    fn is_counted(&self) -> bool;
+    #[inline(always)]
+    fn is_counted(&self) -> bool {
+        false
+    }
 
     /// The kernel's own counters.
-    fn counters(&self) -> Counters;
+    #[inline(always)]
+    fn counters(&self) -> Counters {
+        Counters::default()
+    }
 }
 
 /// The kernel's own counters of one socket, as a record holds them.

@@ -61,7 +61,7 @@ fn executed(task: *const u8, bprm: *const u8) {
         let arg0: u64 = probe(pointer(task, setting!(task_mm)), setting!(mm_arg_start));
         let file = pointer(bprm, setting!(bprm_file));
         let inode = pointer(file, setting!(file_inode));
-        let file_name = pointer(pointer(file, setting!(file_dentry)), setting!(dentry_name));
+        let own_name = pointer(pointer(file, setting!(file_dentry)), setting!(dentry_name));
         // SAFETY: `record` is a whole record; a string that cannot be read stays empty.
         unsafe {
             let _unreadable_stays_empty = bpf_probe_read_kernel_str_bytes(filename, &mut (*record).filename);
@@ -69,8 +69,7 @@ fn executed(task: *const u8, bprm: *const u8) {
                 bpf_probe_read_user_str_bytes(arg0 as *const u8, &mut (*record).arg0);
             (*record).exe_inode = probe(inode, setting!(inode_ino));
             (*record).exe_dev = probe(pointer(inode, setting!(inode_sb)), setting!(super_block_dev));
-            let _unreadable_stays_empty =
-                bpf_probe_read_kernel_str_bytes(file_name, &mut (*record).file_name);
+            let _unreadable_stays_empty = bpf_probe_read_kernel_str_bytes(own_name, &mut (*record).file_name);
         }
     });
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{EbpfContext, macros::tracepoint, programs::TracePointContext};
 use super::state::{handle, matters};
 use crate::{
     kernel::{is_tcp, probe, setting},
-    socket::{Counters, Socket},
+    socket::Socket,
 };
 
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
@@ -72,45 +72,5 @@ impl Socket for Record {
             probe(self.base, setting!(trace_saddr_v6)),
             probe(self.base, setting!(trace_daddr_v6)),
         )
-    }
-
-    #[inline(always)]
-    fn ifindex(&self) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn mptcp(&self) -> u64 {
-        0
-    }
-
-    #[inline(always)]
-    fn first_subflow(&self) -> u64 {
-        0
-    }
-
-    #[inline(always)]
-    fn sent_nothing(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn has_error(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn error(&self, _failed: bool) -> u32 {
-        0
-    }
-
-    #[inline(always)]
-    fn is_counted(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn counters(&self) -> Counters {
-        Counters::default()
     }
 }

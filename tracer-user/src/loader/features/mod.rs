@@ -80,6 +80,7 @@ pub struct Trials {
 }
 
 /// What the kernel's type information tells about its abilities.
+#[expect(clippy::struct_excessive_bools, reason = "facts, each for itself")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TypeFacts {
     /// Parameters of `tcp_connect`; absent when there is no such function.

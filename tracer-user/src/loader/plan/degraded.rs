@@ -39,19 +39,8 @@ pub(super) fn list(plan: &Plan, facts: &Facts) -> Vec<Degraded> {
             "use a kernel with fentry or kprobes",
         );
     }
-    match plan.failure.backend {
-        Failure::Fexit | Failure::Kretprobe => {}
-        Failure::Cgroup => add(
-            "connects that have no route are told when their socket is closed, without the reason; errors that ICMP \
-             brings for IPv6 while a program connects are not seen",
-            &plan.failure.why,
-            "use a kernel with fentry or kprobes",
-        ),
-        Failure::State => add(
-            "connects that have no route are not seen, nor errors that a program reads before it closes its socket",
-            &plan.failure.why,
-            "use a kernel with fentry or kprobes, or from 5.9 on with cgroup v2 at its root",
-        ),
+    if let Some((what, remedy)) = of_failures(plan.failure.backend) {
+        add(what, &plan.failure.why, remedy);
     }
     if plan.process.backend == Process::None {
         add(
@@ -96,4 +85,20 @@ pub(super) fn list(plan: &Plan, facts: &Facts) -> Vec<Degraded> {
         );
     }
     out
+}
+
+/// What is not told of connects that fail, and the remedy.
+const fn of_failures(backend: Failure) -> Option<(&'static str, &'static str)> {
+    match backend {
+        Failure::Fexit | Failure::Kretprobe => None,
+        Failure::Cgroup => Some((
+            "connects that have no route are told when their socket is closed, without the reason; errors that ICMP \
+             brings for IPv6 while a program connects are not seen",
+            "use a kernel with fentry or kprobes",
+        )),
+        Failure::State => Some((
+            "connects that have no route are not seen, nor errors that a program reads before it closes its socket",
+            "use a kernel with fentry or kprobes, or from 5.9 on with cgroup v2 at its root",
+        )),
+    }
 }

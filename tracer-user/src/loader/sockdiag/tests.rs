@@ -76,16 +76,19 @@ fn answer() -> Vec<u8> {
     out
 }
 
+/// What a case makes of a `tcp_info`.
+type Edit = fn(&mut [u8]);
+
 #[test]
 fn the_syn_among_the_bytes_acknowledged_tells_who_connected() {
-    let listed = |state: u8, edit: fn(&mut [u8])| {
+    let listed = |state: u8, edit: Edit| {
         let mut body = diag(AF_INET, state, v4(1), v4(2), 248);
         let info = body.len() - 248;
         edit(&mut body[info..]);
         let (sockets, _end) = parsed(&message(20, 2, 7, &body));
         sockets[0].counters.unwrap()
     };
-    let cases: &[(&str, u8, fn(&mut [u8]), u8)] = &[
+    let cases: &[(&str, u8, Edit, u8)] = &[
         ("one byte more than sent", 1, |_| {}, role::ACTIVE),
         ("as many as sent", 1, |info| info[120] = 0x40, role::PASSIVE),
         ("fewer than sent", 1, |info| info[120] = 0x3f, role::UNKNOWN),
