@@ -109,6 +109,8 @@ pub struct Happening {
     pub destination: Party,
     /// The service address that was dialled, if it was translated.
     pub via: Option<Via>,
+    /// Name of the network namespace that it was in then, where it has one: that of the end that connected if that was seen.
+    pub netns_name: Option<Arc<str>>,
     /// Which ends were seen here.
     pub side: Side,
     /// The sockets are `AF_INET6`, whatever the addresses are.

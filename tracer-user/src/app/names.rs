@@ -6,7 +6,7 @@ use crate::{
     attribute::rules::Rules,
     cli::{Conntrack, Names, Whence},
     clock,
-    resolve::{Resolver, Resolvers, Told, conntrack, cri, files, kube},
+    resolve::{Resolver, Resolvers, Told, conntrack, cri, files, host, kube},
     signal::Degraded,
 };
 
@@ -29,7 +29,7 @@ impl Sources {
     /// Starts them and waits for their first answers.
     pub(super) fn start(names: &Names, rules: &Arc<Rules>) -> Self {
         let root: &Path = &names.host_root;
-        let mut all: Vec<Box<dyn Resolver>> = Vec::new();
+        let mut all: Vec<Box<dyn Resolver>> = host::discover();
         let mut missing = Vec::new();
         let files = files::discover(root, Arc::clone(rules));
         let node = node_name(names, files.is_some());

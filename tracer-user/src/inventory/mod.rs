@@ -9,6 +9,7 @@ mod apply;
 mod containers;
 mod entry;
 mod few;
+mod host;
 mod listing;
 mod merge;
 mod network;
@@ -31,6 +32,7 @@ pub use containers::ContainerEntry;
 use containers::Containers;
 pub use entry::PodEntry;
 pub use few::Few;
+use host::Host;
 use listing::Listings;
 use network::Network;
 pub use network::Served;
@@ -61,12 +63,15 @@ pub struct Inventory {
     network: Network,
     slices: Slices,
     nodes: Nodes,
+    host: Host,
     static_pods: BTreeMap<(String, String), StaticPodFacts>,
     listings: Listings,
     /// Unix time minus `CLOCK_BOOTTIME`, nanoseconds.
     wall_offset_ns: i64,
     revision: u64,
     refused: u64,
+    /// Changes of the node's own addresses.
+    own_changes: u64,
 }
 
 impl Inventory {
@@ -84,7 +89,7 @@ impl Inventory {
 
     /// Grows with every change: what was looked up at another revision may be out of date.
     pub const fn revision(&self) -> u64 {
-        self.revision
+        self.revision + self.own_changes
     }
 
     /// Facts not taken because a limit was reached.
@@ -92,7 +97,7 @@ impl Inventory {
         self.refused
     }
 
-    /// Whether nothing was told at all.
+    /// Whether no source told anything of the cluster.
     pub const fn is_empty(&self) -> bool {
         self.revision == 0
     }
@@ -116,7 +121,7 @@ impl Inventory {
     ///
     /// A node's address is nobody's: all pods in its host network have it.
     pub fn at(&self, address: IpAddr, at_ns: u64) -> Option<&Tenant> {
-        if self.nodes.at(address).is_some() {
+        if self.node_at(address, at_ns).is_some() {
             return None;
         }
         self.addresses.at(address, at_ns)
@@ -129,7 +134,8 @@ impl Inventory {
 
     /// The service that has an address and port of its own, or a port of every node.
     pub fn service_at(&self, address: IpAddr, port: u16) -> Option<&Served> {
-        self.network.service_at(address, port, &self.nodes)
+        self.network
+            .service_at(address, port, self.node_at(address, 0).is_some())
     }
 
     /// Who serves a service's port, by its endpoint slices: those that take connections.
@@ -153,8 +159,31 @@ impl Inventory {
     }
 
     /// The node that has an address.
-    pub fn node_at(&self, address: IpAddr) -> Option<&Arc<str>> {
-        self.nodes.at(address)
+    ///
+    /// At a time, for addresses that only this node's interfaces tell; 0 for now.
+    pub fn node_at(&self, address: IpAddr, at_ns: u64) -> Option<&Arc<str>> {
+        self.nodes.at(address).or_else(|| self.host.at(address, at_ns))
+    }
+
+    /// Whether an interface of this node has an address, or had it.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        self.host.has_had(address)
+    }
+
+    /// What this node is called.
+    pub fn call_host(&mut self, name: &str) {
+        self.host.call(name);
+    }
+
+    /// An interface of this node has an address, or none has it any more.
+    pub fn own_address(&mut self, address: IpAddr, at_ns: u64, has: bool) {
+        self.own_changes += 1;
+        self.refused += u64::from(!self.host.address(address, at_ns, has));
+    }
+
+    /// What this node is called, and its addresses now.
+    pub fn host_name(&self) -> Option<&Arc<str>> {
+        self.host.name()
     }
 
     /// The node whose pods an address is for.

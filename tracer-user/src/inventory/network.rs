@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{KEPT_MAX, few::Few, nodes::Nodes, pool::Pool};
+use super::{KEPT_MAX, few::Few, pool::Pool};
 use crate::signal::inventory::{ApiServerFacts, ServiceFacts, ServicePort};
 
 /// Namespace and name.
@@ -125,9 +125,9 @@ impl Network {
     }
 
     /// The service that has an address and port of its own, or a port of every node.
-    pub(super) fn service_at(&self, address: IpAddr, port: u16, nodes: &Nodes) -> Option<&Served> {
+    pub(super) fn service_at(&self, address: IpAddr, port: u16, of_node: bool) -> Option<&Served> {
         let own = self.by_address.get(&(address, port));
-        let of_nodes = || nodes.at(address).and_then(|_node| self.by_node_port.get(&port));
+        let of_nodes = || self.by_node_port.get(&port).filter(|_| of_node);
         own.or_else(of_nodes).map(|served| &**served)
     }
 }

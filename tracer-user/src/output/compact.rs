@@ -1,6 +1,6 @@
 //! `events -o compact`: one line for each event, for people.
 
-use std::{collections::BTreeMap, fmt, io::Write};
+use std::{fmt, io::Write};
 
 use super::{
     EventSink, Loss, SinkError,
@@ -21,7 +21,6 @@ pub struct CompactEvents {
     paint: Paint,
     line: Vec<u8>,
     host_netns: u32,
-    netns_names: BTreeMap<u32, String>,
 }
 
 impl CompactEvents {
@@ -41,7 +40,7 @@ impl CompactEvents {
     }
 
     /// ` (netns/blue)` for what is not in the host's namespace: loopback addresses mean little without.
-    fn place(&self, happening: &Happening) -> Option<Place<'_>> {
+    fn place<'a>(&self, happening: &'a Happening) -> Option<Place<'a>> {
         let Happening {
             source, destination, ..
         } = happening;
@@ -50,9 +49,9 @@ impl CompactEvents {
         } else {
             source.netns
         };
-        (inode != 0 && inode != self.host_netns).then(|| Place {
+        (inode != 0 && inode != self.host_netns).then_some(Place {
             inode,
-            name: self.netns_names.get(&inode).map(String::as_str),
+            name: happening.netns_name.as_deref(),
         })
     }
 }
@@ -74,7 +73,6 @@ impl fmt::Display for Place<'_> {
 impl EventSink for CompactEvents {
     fn start(&mut self, _: &mut dyn Write, session: &Session, _: i64) -> Result<(), SinkError> {
         self.host_netns = session.host_netns;
-        self.netns_names = session.netns_names.iter().cloned().collect();
         Ok(())
     }
 

@@ -43,6 +43,9 @@ impl Pipeline {
 
     fn connection(&mut self, connection: &Connection, what: Happened, at_ns: u64) -> Happening {
         let (source, destination) = self.parties(connection);
+        let netns = [source.netns, destination.netns]
+            .into_iter()
+            .find(|netns| *netns != 0);
         let began_ns = match what {
             Happened::Failed { .. } => Some(connection.first_ns),
             Happened::Closed { .. } => connection.opened_ns,
@@ -56,6 +59,7 @@ impl Pipeline {
             source,
             destination,
             via: connection.via.map(|address| self.attribution.via(address)),
+            netns_name: netns.and_then(|netns| self.attribution.netns_name(netns, connection.first_ns)),
             side: side(connection),
             family_v6: connection.ends().any(|end| end.family_v6),
             counters: match what {
@@ -72,12 +76,14 @@ impl Pipeline {
 
     fn listener_happening(&mut self, listener: &Listener, what: Happened) -> Happening {
         let party = self.attribution.listener(listener).party;
+        let netns_name = self.attribution.netns_name(party.netns, listener.end.owner_ns);
         Happening {
             what,
             at_unix_ns: self.unix_ns(listener.since_ns.unwrap_or(self.now_ns).max(self.now_ns)),
             source: party.clone(),
             destination: party,
             via: None,
+            netns_name,
             side: Side::Destination,
             family_v6: listener.end.family_v6,
             counters: None,

@@ -159,6 +159,10 @@ impl Pipeline {
                 self.advance(told.at_ns);
                 self.attribution.inventory.apply(told);
             }
+            Signal::Host(facts) => {
+                self.advance(facts.at_ns);
+                self.attribution.host(facts);
+            }
             Signal::Nat(facts) => {
                 self.advance(facts.at_ns);
                 self.tracker.nat(facts);

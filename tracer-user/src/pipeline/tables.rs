@@ -70,7 +70,10 @@ impl Pipeline {
             .map(|listener| ListenerRow {
                 party: self.attribution.listener(listener).party,
                 family_v6: listener.end.family_v6,
-                group: self.attribution.group(listener.end.netns).to_string(),
+                group: self
+                    .attribution
+                    .group_at(listener.end.netns, listener.end.owner_ns)
+                    .to_string(),
                 connections: incoming
                     .get(&(listener.end.netns, listener.local))
                     .copied()
@@ -100,7 +103,7 @@ impl Pipeline {
         }
         for row in self.connections() {
             for party in [&row.source, &row.destination] {
-                let group = self.attribution.group(party.netns).to_string();
+                let group = self.attribution.group_at(party.netns, 0).to_string();
                 let _already = component_row(&mut rows, party, group);
             }
         }

@@ -8,6 +8,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::{End, Limit, SIGNAL_MAX};
 use crate::signal::{
     Degraded, ProcessFacts, Session, Signal,
+    host::HostFacts,
     inventory::{Inventory, SourceState},
     nat::NatFacts,
 };
@@ -32,6 +33,7 @@ mod tag {
     pub(super) const INVENTORY: u8 = 13;
     pub(super) const NAT: u8 = 14;
     pub(super) const SOURCE: u8 = 15;
+    pub(super) const HOST: u8 = 16;
     pub(super) const END: u8 = 255;
 }
 
@@ -103,6 +105,7 @@ pub(super) fn encode(signal: &Signal<'_>, out: &mut Vec<u8>) -> Result<(), TooLo
         Signal::Inventory(inventory) => json(tag::INVENTORY, inventory, out),
         Signal::Nat(nat) => json(tag::NAT, nat, out),
         Signal::Source(state) => json(tag::SOURCE, state, out),
+        Signal::Host(facts) => json(tag::HOST, facts, out),
     }
 }
 
@@ -170,6 +173,7 @@ pub(super) struct Slots {
     inventory: Option<Inventory>,
     nat: Option<NatFacts>,
     source: Option<SourceState>,
+    host: Option<HostFacts>,
 }
 
 /// Splits the next signal off `plain`: its tag and its payload.
@@ -265,6 +269,7 @@ pub(super) fn decode<'a>(tag: u8, payload: &'a [u8], slots: &'a mut Slots) -> Re
         tag::INVENTORY => Signal::Inventory(slots.inventory.insert(from_json(tag, payload)?)),
         tag::NAT => Signal::Nat(slots.nat.insert(from_json(tag, payload)?)),
         tag::SOURCE => Signal::Source(slots.source.insert(from_json(tag, payload)?)),
+        tag::HOST => Signal::Host(slots.host.insert(from_json(tag, payload)?)),
         unknown => return Err(Damage::Tag(unknown)),
     })
 }

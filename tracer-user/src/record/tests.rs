@@ -15,6 +15,7 @@ use zstd::zstd_safe::CParameter;
 use super::*;
 use crate::signal::{
     Backend, Degraded, ProcessFacts, Session, Signal,
+    host::{HostFact, HostFacts},
     inventory::{Fact, Inventory, Origin, PodFacts, SourceState},
     nat::NatFacts,
 };
@@ -35,6 +36,7 @@ enum Owned {
     Tick(u64),
     Cgroup(u64, String),
     Inventory(Inventory),
+    Host(HostFacts),
     Nat(NatFacts),
     Source(SourceState),
 }
@@ -61,6 +63,7 @@ impl Owned {
             Self::Tick(at_ns) => Signal::Tick { at_ns: *at_ns },
             Self::Cgroup(id, path) => Signal::Cgroup { id: *id, path },
             Self::Inventory(inventory) => Signal::Inventory(inventory),
+            Self::Host(facts) => Signal::Host(facts),
             Self::Nat(nat) => Signal::Nat(nat),
             Self::Source(state) => Signal::Source(state),
         }
@@ -84,6 +87,17 @@ fn any_naming() -> impl Strategy<Value = Owned> {
                 ..PodFacts::default()
             })),
         })),
+        (any::<u64>(), any::<u32>(), text(), 0..4_u8).prop_map(|(at_ns, inode, name, kind)| Owned::Host(
+            HostFacts {
+                at_ns,
+                fact: match kind {
+                    0 => HostFact::Namespace(inode, name),
+                    1 => HostFact::NamespaceGone(inode, name),
+                    2 => HostFact::Address(std::net::Ipv4Addr::from(inode).into()),
+                    _ => HostFact::AddressGone(std::net::Ipv4Addr::from(inode).into()),
+                },
+            }
+        )),
         (any::<u64>(), any::<[u8; 4]>(), any::<bool>()).prop_map(|(at_ns, ip, gone)| Owned::Nat(NatFacts {
             at_ns,
             netns: 7,
@@ -378,7 +392,7 @@ fn a_file_of_another_kind_or_version_is_named() {
         (
             "a newer format",
             edit(8, 9),
-            "recording format 9, this kcn-trace reads 1",
+            "recording format 9, this kcn-trace reads 2",
         ),
         (
             "another layout of records",

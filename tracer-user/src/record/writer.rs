@@ -329,6 +329,7 @@ const fn time_of(signal: &Signal<'_>) -> Option<u64> {
         | Signal::Degraded(_)
         | Signal::Cgroup { .. }
         | Signal::Inventory(_)
+        | Signal::Host(_)
         | Signal::Nat(_)
         | Signal::Source(_) => None,
     }

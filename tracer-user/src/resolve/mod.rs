@@ -8,6 +8,8 @@ pub mod conntrack;
 
 pub mod files;
 
+pub mod host;
+
 pub mod kube;
 
 pub mod cri;
@@ -32,6 +34,7 @@ use crate::{
     clock,
     signal::{
         Degraded, Signal,
+        host::HostFacts,
         inventory::{Fact, Inventory, Origin, SourceState},
         nat::NatFacts,
     },
@@ -45,6 +48,8 @@ const WAITING_MAX: usize = 4096;
 pub enum Told {
     /// About pods, containers, services, endpoints, nodes.
     Inventory(Inventory),
+    /// About the node's own network.
+    Host(HostFacts),
     /// About a translated connection.
     Nat(NatFacts),
     /// About itself.
@@ -56,6 +61,7 @@ impl Told {
     pub const fn signal(&self) -> Signal<'_> {
         match self {
             Self::Inventory(inventory) => Signal::Inventory(inventory),
+            Self::Host(facts) => Signal::Host(facts),
             Self::Nat(nat) => Signal::Nat(nat),
             Self::Source(state) => Signal::Source(state),
         }

@@ -5,9 +5,11 @@
 //! To add an outside input: a variant here, its frame in `record/frame.rs`, its arm in `pipeline/mod.rs`.
 #![forbid(unsafe_code)]
 
+pub mod host;
 pub mod inventory;
 pub mod nat;
 
+use host::HostFacts;
 use inventory::{Inventory, SourceState};
 use nat::NatFacts;
 use serde::{Deserialize, Serialize};
@@ -48,6 +50,8 @@ pub enum Signal<'a> {
     },
     /// A source of names told something.
     Inventory(&'a Inventory),
+    /// Something of the node's own network got a name, or lost it.
+    Host(&'a HostFacts),
     /// A translated connection came or went.
     Nat(&'a NatFacts),
     /// A source of names began or ceased to work.

@@ -109,6 +109,7 @@ fn happening(what: Happened, source: Party, destination: Party) -> Happening {
         source,
         destination,
         via: None,
+        netns_name: None,
         side: Side::Both,
         family_v6: false,
         counters: None,

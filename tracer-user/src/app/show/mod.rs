@@ -132,6 +132,7 @@ impl Show {
             | Signal::Degraded(_)
             | Signal::Cgroup { .. }
             | Signal::Inventory(_)
+            | Signal::Host(_)
             | Signal::Nat(_)
             | Signal::Source(_)
             | Signal::Canary { .. } => Ok(()),

@@ -14,7 +14,7 @@ use crate::{
     attribute::{
         Claim, Quality, Who,
         cgroup::{CgroupPlace, CgroupTable},
-        names::Groups,
+        names::{Groups, Space},
         place::{Place, Via},
         process::ProcessTable,
         remote::Remotes,
@@ -23,7 +23,10 @@ use crate::{
     hash::IdMap,
     inventory::Inventory,
     report::Party,
-    signal::Session,
+    signal::{
+        Session,
+        host::{HostFact, HostFacts},
+    },
     track::{Connection, End, Listener, OwnerBy, Tracker},
 };
 use people::{People, Person};
@@ -45,7 +48,7 @@ struct Met {
     tgid: u32,
     since_ns: u64,
     cgroup_id: u64,
-    netns: u32,
+    space: Space,
     flags: u32,
     revision: u64,
 }
@@ -105,11 +108,34 @@ impl Attribution {
             self.cgroups.first_process(path);
         }
         self.inventory = Inventory::new(session.wall_offset_ns, session.node.as_deref());
+        self.inventory
+            .call_host(session.node.as_deref().unwrap_or(&session.hostname));
     }
 
-    /// Name of a namespace's group.
-    pub(super) fn group(&mut self, netns: u32) -> Arc<str> {
-        self.groups.group(netns)
+    /// Something of the node's own network got a name, or lost it.
+    pub(super) fn host(&mut self, facts: &HostFacts) {
+        match &facts.fact {
+            HostFact::Namespace(inode, name) => self.groups.named(*inode, name, facts.at_ns),
+            HostFact::NamespaceGone(inode, name) => self.groups.unnamed(*inode, name, facts.at_ns),
+            HostFact::Address(address) => self.inventory.own_address(*address, facts.at_ns, true),
+            HostFact::AddressGone(address) => self.inventory.own_address(*address, facts.at_ns, false),
+        }
+    }
+
+    /// Name of the group of the namespace that had an inode at a time; 0 for now.
+    pub(super) fn group_at(&mut self, netns: u32, at_ns: u64) -> Arc<str> {
+        let space = self.groups.space(netns, at_ns);
+        self.groups.group(space)
+    }
+
+    /// Name of the namespace that had an inode at a time, if it has one.
+    pub(super) fn netns_name(&self, netns: u32, at_ns: u64) -> Option<Arc<str>> {
+        self.groups.name(self.groups.space(netns, at_ns)).map(Arc::from)
+    }
+
+    /// Grows with everything that may change a name.
+    const fn revision(&self) -> u64 {
+        self.inventory.revision() + self.groups.revision()
     }
 
     /// The end that connected.
@@ -166,6 +192,7 @@ impl Attribution {
     }
 
     fn end(&mut self, end: &End, address: SocketAddr, used: PortUse, by_listener: bool) -> Known {
+        let space = self.groups.space(end.netns, end.owner_ns);
         let owner = end.owner;
         let process = owner.and_then(|(owner, _)| self.processes.who(owner.tgid, end.owner_ns));
         let reference = process.map(|process| process.reference.clone());
@@ -182,13 +209,13 @@ impl Attribution {
                 tgid: owner.tgid,
                 since_ns,
                 cgroup_id: owner.cgroup_id,
-                netns: end.netns,
+                space,
                 flags: owner_by as u32 | u32::from(told) << 2,
-                revision: self.inventory.revision(),
+                revision: self.revision(),
             };
             self.met.get(&key).copied().unwrap_or_else(|| {
                 let who = (owner.tgid, owner.cgroup_id);
-                let subject = self.of_process(who, end.owner_ns, claim, owner_by, end.netns);
+                let subject = self.of_process(who, end.owner_ns, claim, owner_by, space);
                 let number = self.subjects.number(subject, end.owner_ns);
                 if self.met.len() >= MET_MAX {
                     self.met.clear();
@@ -197,7 +224,7 @@ impl Attribution {
                 number
             })
         } else {
-            let nobody = Subject::Nobody { netns: end.netns };
+            let nobody = Subject::Nobody { space };
             self.subjects.number(nobody, end.owner_ns)
         };
         Known {
@@ -224,7 +251,7 @@ impl Attribution {
         at_ns: u64,
         claim: Arc<Claim>,
         owner_by: OwnerBy,
-        netns: u32,
+        space: Space,
     ) -> Subject {
         let process = self.processes.who(tgid, at_ns);
         let from_proc = process.and_then(|process| process.cgroup.as_deref());
@@ -245,7 +272,7 @@ impl Attribution {
             human,
             spoofed,
             owner_by,
-            netns,
+            space,
         }
     }
 
@@ -256,7 +283,7 @@ impl Attribution {
             address: address.ip(),
             port,
             uid: tenant.map(|tenant| Arc::clone(&tenant.pod.uid)),
-            netns: netns_of(connection),
+            space: self.groups.space(netns_of(connection), at_ns),
         };
         let subject = self.subjects.number(subject, at_ns);
         Known {

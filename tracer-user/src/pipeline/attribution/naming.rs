@@ -9,6 +9,7 @@ use super::{
     remote::{self, Asked},
     subject::{Same, Subjects},
 };
+use crate::attribute::names::Space;
 use crate::graph::{
     build::{Builder, Name},
     fold::coarse_id,
@@ -17,7 +18,7 @@ use crate::graph::{
 impl Attribution {
     /// The name of a subject, as far as it is known now.
     pub(in crate::pipeline) fn named(&mut self, number: u32) -> Named {
-        let revision = self.inventory.revision();
+        let revision = self.revision();
         if let Some(named) = self.subjects.named(number, revision) {
             return named.clone();
         }
@@ -38,7 +39,13 @@ impl Attribution {
             process.netns.unwrap_or_default(),
             process.since_ns,
         );
-        let subject = self.of_process((tgid, 0), since_ns, claim, crate::track::OwnerBy::Hook, netns);
+        let subject = self.of_process(
+            (tgid, 0),
+            since_ns,
+            claim,
+            crate::track::OwnerBy::Hook,
+            self.groups.space(netns, 0),
+        );
         Some(self.subjects.number(subject, since_ns))
     }
 
@@ -48,7 +55,7 @@ impl Attribution {
         let netns = self
             .subjects
             .get(number)
-            .map_or(0, |(subject, _)| subject.netns());
+            .map_or(0, |(subject, _)| subject.space().inode);
         Name { claim, group, netns }
     }
 
@@ -61,7 +68,7 @@ impl Attribution {
     pub(in crate::pipeline) fn thin(&mut self, builder: &mut Builder) {
         let mut thinned = Subjects::default();
         let mut first: HashMap<String, u32> = HashMap::new();
-        let revision = self.inventory.revision();
+        let revision = self.revision();
         builder.renumber(|number| {
             let named = self.named(number);
             let key = coarse_id(&named.claim, &named.group);
@@ -85,10 +92,10 @@ impl Attribution {
         let Some((subject, asked_ns)) = self.subjects.get(number) else {
             return Named {
                 claim: Arc::clone(&self.ownerless),
-                group: self.groups.group(0),
+                group: self.groups.group(Space::default()),
             };
         };
-        let netns = subject.netns();
+        let space = subject.space();
         let claim = match subject {
             Subject::Process {
                 claim,
@@ -96,7 +103,7 @@ impl Attribution {
                 human,
                 spoofed,
                 owner_by,
-                netns: _,
+                space: _,
             } => {
                 let around = Around {
                     cgroup: cgroup.as_ref().map(|Same(cgroup)| &**cgroup),
@@ -121,9 +128,9 @@ impl Attribution {
             Subject::Nobody { .. } => Arc::clone(&self.ownerless),
         };
         let group = if matches!(subject, Subject::Elsewhere { .. }) {
-            self.groups.group_elsewhere(&claim, netns)
+            self.groups.group_elsewhere(&claim, space)
         } else {
-            self.groups.group_here(&claim, netns)
+            self.groups.group_here(&claim, space)
         };
         Named { claim, group }
     }

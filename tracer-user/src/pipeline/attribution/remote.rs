@@ -37,7 +37,7 @@ pub(super) fn claim(
     rules: &Rules,
 ) -> Arc<Claim> {
     let plain = remotes.claim(asked.address, asked.port);
-    if asked.address.is_loopback() || inventory.is_empty() {
+    if asked.address.is_loopback() {
         return plain;
     }
     let found = by_pod(asked, inventory)
@@ -153,7 +153,7 @@ fn by_files(asked: &Asked<'_>, inventory: &Inventory) -> Option<Claim> {
     let port = asked.port?;
     let path = inventory.api_server_at(asked.address, port)?;
     let place = Place {
-        node: inventory.node_at(asked.address).cloned(),
+        node: inventory.node_at(asked.address, asked.between_ns.1).cloned(),
         ..Place::default()
     };
     let by = format!("{}:{port} is the API server, says {path}", asked.address);
@@ -162,12 +162,22 @@ fn by_files(asked: &Asked<'_>, inventory: &Inventory) -> Option<Claim> {
 
 /// All pods in a node's host network have its address: only the port can tell more.
 fn by_node(asked: &Asked<'_>, inventory: &Inventory, rules: &Rules) -> Option<Claim> {
-    let node = inventory.node_at(asked.address)?;
+    let (first_ns, last_ns) = asked.between_ns;
+    let node = inventory
+        .node_at(asked.address, last_ns)
+        .or_else(|| inventory.node_at(asked.address, first_ns))?;
     let place = Place {
         node: Some(Arc::clone(node)),
         ..Place::default()
     };
-    let by = format!("address {} is of node {node}", asked.address);
+    let by = if inventory.is_own(asked.address) {
+        format!(
+            "address {} is of an interface of this node, {node}",
+            asked.address
+        )
+    } else {
+        format!("address {} is of node {node}", asked.address)
+    };
     let Some(port) = asked.port else {
         return Some(Claim {
             who: Who::Node {

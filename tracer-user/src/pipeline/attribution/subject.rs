@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    attribute::{Claim, cgroup::CgroupPlace, place::Human},
+    attribute::{Claim, cgroup::CgroupPlace, names::Space, place::Human},
     track::OwnerBy,
 };
 
@@ -54,7 +54,7 @@ pub(in crate::pipeline) enum Subject {
         /// How it is known to be at this end; who holds the socket counts as who was seen to open it.
         owner_by: OwnerBy,
         /// Network namespace of the socket.
-        netns: u32,
+        space: Space,
     },
     /// An address whose socket is not on this machine.
     Elsewhere {
@@ -65,28 +65,19 @@ pub(in crate::pipeline) enum Subject {
         /// The pod that had the address then, if that was known; for ever, whoever has it later.
         uid: Option<Arc<str>>,
         /// Namespace of the socket that saw it.
-        netns: u32,
+        space: Space,
     },
     /// A socket of this machine without an owner.
     Nobody {
         /// Network namespace of the socket.
-        netns: u32,
+        space: Space,
     },
 }
 
 impl Subject {
-    pub(super) const fn netns(&self) -> u32 {
+    pub(super) const fn space(&self) -> Space {
         match self {
-            Self::Process { netns, .. } | Self::Elsewhere { netns, .. } | Self::Nobody { netns } => *netns,
-        }
-    }
-
-    /// Whether sources of names may tell more of it.
-    const fn is_open(&self) -> bool {
-        match self {
-            Self::Process { cgroup, .. } => cgroup.is_some(),
-            Self::Elsewhere { .. } => true,
-            Self::Nobody { .. } => false,
+            Self::Process { space, .. } | Self::Elsewhere { space, .. } | Self::Nobody { space } => *space,
         }
     }
 }
@@ -145,11 +136,10 @@ impl Subjects {
             .map(|known| (&known.subject, known.asked_ns))
     }
 
-    /// Its name, if it was made at this revision or cannot change.
+    /// Its name, if it was made at this revision.
     pub(super) fn named(&self, number: u32, revision: u64) -> Option<&Named> {
         let known = self.all.get(number as usize)?;
-        let current = known.revision == revision || !known.subject.is_open();
-        known.named.as_ref().filter(|_| current)
+        known.named.as_ref().filter(|_| known.revision == revision)
     }
 
     /// Keeps a name; the same name stays the same thing. A pod's name, once known, is not forgotten.

@@ -96,7 +96,7 @@ fn by_files(scene: &Scene<'_>, said: &mut Vec<Testimony>) {
 
 fn by_node(scene: &Scene<'_>, said: &mut Vec<Testimony>) {
     let by = scene.address.to_string();
-    if let Some(node) = scene.inventory.node_at(scene.address) {
+    if let Some(node) = scene.inventory.node_at(scene.address, 0) {
         let outcome = decides(matches!(scene.named.who, Who::Node { guess: None, .. }));
         said.push(testimony(4, "node address", format!("node {node}"), by, outcome));
     } else if let Some(node) = scene.inventory.node_of_pods(scene.address) {

@@ -3,6 +3,7 @@
 mod closing;
 mod explain;
 mod history;
+mod host;
 mod names;
 mod own;
 mod translated;
@@ -12,7 +13,7 @@ use zerocopy::IntoBytes;
 use super::*;
 use crate::{
     report::Happened,
-    track::tests::world::{HOST, Out, Plan, Side, World},
+    track::tests::world::{HOST, Out, POD, Plan, Side, World},
 };
 
 /// The tracer itself.
@@ -23,6 +24,7 @@ fn session() -> Session {
         self_tgid: SELF,
         self_netns: HOST,
         host_netns: HOST,
+        hostname: "the-host".to_owned(),
         attached_ns: 1,
         ..Session::default()
     }

@@ -1,7 +1,7 @@
 //! A translated connection in every view: one edge, one row, one opening, each with the address that was dialled.
 
 use super::*;
-use crate::{signal::nat::NatFacts, track::tests::world::POD};
+use crate::signal::nat::NatFacts;
 
 const SERVICE: &str = "10.96.0.10:80";
 

@@ -9,7 +9,7 @@ mod fault;
 mod filter;
 mod known;
 mod socket;
-mod spaces;
+pub(super) mod spaces;
 mod table;
 #[cfg(test)]
 mod tests;

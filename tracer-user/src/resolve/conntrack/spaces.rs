@@ -23,7 +23,7 @@ const SPACES_MAX: usize = 1 << 14;
 
 /// A network namespace, kept alive by this.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(in crate::resolve) struct Space {
     pub(super) inode: u32,
     file: File,
 }
@@ -50,11 +50,11 @@ impl Space {
 /// Where the calling thread is. A thread's namespace is its own: the rest of the program never leaves the one it
 /// started in.
 #[derive(Debug)]
-pub(super) struct Here(u32);
+pub(in crate::resolve) struct Here(u32);
 
 impl Here {
     /// Where the thread is now, and the host's namespace: that of pid 1 where it may be seen, else the thread's own.
-    pub(super) fn find() -> io::Result<(Self, Space)> {
+    pub(in crate::resolve) fn find() -> io::Result<(Self, Space)> {
         let own = Space::open(Path::new(OWN))?;
         let here = Self(own.inode);
         let host = Space::open(Path::new(HOST)).unwrap_or(own);
@@ -62,7 +62,7 @@ impl Here {
     }
 
     /// Moves the thread into `space`; sockets opened then stay there.
-    pub(super) fn enter(&mut self, space: &Space) -> io::Result<()> {
+    pub(in crate::resolve) fn enter(&mut self, space: &Space) -> io::Result<()> {
         if self.0 != space.inode {
             move_into_link_name_space(space.file.as_fd(), Some(LinkNameSpaceType::Network))?;
             self.0 = space.inode;

@@ -91,7 +91,7 @@ impl World {
         let inventory = match told {
             Told::Inventory(inventory) => inventory,
             Told::Source(state) => return self.states.push((state.source, state.fault)),
-            Told::Nat(_) => panic!("a runtime knows no translations"),
+            Told::Host(_) | Told::Nat(_) => panic!("a runtime knows nothing of the node's network"),
         };
         assert_eq!(inventory.origin, Origin::Cri);
         self.facts += 1;

@@ -28,7 +28,7 @@ fn start(tree: &Tree) -> Resolvers {
 fn facts(heard: &[Told]) -> Vec<&Fact> {
     let facts = heard.iter().filter_map(|told| match told {
         Told::Inventory(inventory) => Some(inventory),
-        Told::Nat(_) | Told::Source(_) => None,
+        Told::Host(_) | Told::Nat(_) | Told::Source(_) => None,
     });
     facts
         .inspect(|inventory| assert_eq!(inventory.origin, Origin::Files))
@@ -41,7 +41,7 @@ fn states(heard: &[Told]) -> Vec<(String, bool)> {
         .iter()
         .filter_map(|told| match told {
             Told::Source(state) => Some((state.source.clone(), state.fault.is_none())),
-            Told::Inventory(_) | Told::Nat(_) => None,
+            Told::Inventory(_) | Told::Host(_) | Told::Nat(_) => None,
         })
         .collect()
 }

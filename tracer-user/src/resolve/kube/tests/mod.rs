@@ -103,6 +103,7 @@ fn brief(told: &[Told]) -> Vec<String> {
                 None => format!("{} works", state.source),
                 Some(fault) => format!("{}: {} ({})", state.source, fault.why, fault.remedy),
             },
+            Told::Host(facts) => format!("{facts:?}"),
             Told::Nat(nat) => format!("{nat:?}"),
         })
         .collect()
@@ -189,7 +190,7 @@ fn real_changes_of_endpoints_and_nodes_are_told_in_order() {
         told.iter()
             .filter_map(|one| match one {
                 Told::Inventory(inventory) => Some(&inventory.fact),
-                Told::Source(_) | Told::Nat(_) => None,
+                Told::Source(_) | Told::Host(_) | Told::Nat(_) => None,
             })
             .filter_map(|fact| {
                 let Fact::Endpoints(slice) = fact else { return None };
