@@ -152,6 +152,87 @@ fn record_and_replay_events_give_both_ends() {
     assert!(closed.iter().all(|record| pair.owns_both_ends(record)));
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_recording_that_ends_at_its_size_knows_what_was_lost() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let directory = Scratch::new().unwrap();
+    let file = path(&directory, "small");
+    let mut pair = Pair::start("kube-apiserver", "etcd").unwrap();
+    pair.server.listen("127.0.0.1:2379").unwrap();
+    pair.client.dial("127.0.0.1:2379", 2).unwrap();
+    pair.client.ask("churn 127.0.0.1:2379 1000 /dev/null").unwrap();
+    let tracer =
+        Tracer::start_ready(&["record", "-w", &file, "--max-size", "64K", "--ring-size", "4096"]).unwrap();
+    // More than its ring holds happens while it is stopped. Then the file fills.
+    tracer.signal(Signal::STOP).unwrap();
+    let churned = pair.client.count("churned").unwrap();
+    pair.client.wait_count("churned", churned + 500).unwrap();
+    tracer.signal(Signal::CONT).unwrap();
+    let live = tracer.finish(patience()).unwrap();
+    live.expect_code(0).unwrap();
+    let graph = replay(&file);
+    graph.expect_code(0).unwrap();
+    let told = |stderr: &str| {
+        stderr
+            .lines()
+            .filter(|line| line.starts_with("-- window") || line.starts_with("incomplete:"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(!told(&live.stderr).is_empty(), "{}", live.stderr);
+    assert_eq!(told(&graph.stderr), told(&live.stderr));
+    assert!(json::lost(&graph.json().unwrap()) > 0, "{}", live.stderr);
+
+    let verified = tracer::run(&["replay", &file, "verify", "-o", "json"]).unwrap();
+    let verdicts = serde_json::from_str(&verified.stdout).unwrap();
+    let (verdict, reason) = json::check(&verdicts, "etcd-clients");
+    // A foreign client of another test's etcd is a fail, whatever was lost.
+    assert!(matches!(verdict, "inconclusive" | "fail"), "{verdict}: {reason}");
+    assert!(
+        verdict == "fail" || reason.contains("records were lost"),
+        "{reason}"
+    );
+    // Those at its start and at its end.
+    assert_eq!(json::number(&verdicts, "meta.health.canaries.made"), 2);
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_check_passes_on_a_recording_that_was_cut_or_changed() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let directory = Scratch::new().unwrap();
+    let file = path(&directory, "whole");
+    let mut pair = Pair::start("kube-apiserver", "etcd").unwrap();
+    pair.server.listen("127.0.0.1:2379").unwrap();
+    pair.client.dial("127.0.0.1:2379", 2).unwrap();
+    let live = tracer::run(&["record", "-w", &file, "--duration", &seconds(1)]).unwrap();
+    live.expect_code(0).unwrap();
+    let good = fs::read(&file).unwrap();
+    let last = good.len() - 1;
+    for (case, bytes) in [
+        ("one byte short", good[..last].to_vec()),
+        ("half of it", good[..good.len() / 2].to_vec()),
+        ("damaged at the end", flipped(&good, last)),
+        ("damaged in the middle", flipped(&good, good.len() / 2)),
+    ] {
+        fs::write(&file, bytes).unwrap();
+        for check in [&[][..], &["apiserver-etcd"], &["etcd-clients"]] {
+            let finished = tracer::run(&[&["replay", &file, "verify"], check].concat()).unwrap();
+            assert_eq!(finished.code, Some(5), "case: {case}: {}", finished.stderr);
+            assert!(
+                !finished.stdout.contains("PASS"),
+                "case: {case}: {}",
+                finished.stdout
+            );
+        }
+    }
+}
+
 /// A recording of [`more_traffic`], and who made it.
 fn recorded(directory: &Scratch) -> (String, Pair) {
     let file = path(directory, "whole");

@@ -8,6 +8,7 @@ use crate::{
     cli::View,
     pipeline::{CONNECTIONS_MAX, Pipeline},
     record::Recording,
+    signal::Signal,
 };
 
 /// Shows `view` of what `file` holds. What comes before any damage is used; then the damage is the result.
@@ -22,18 +23,41 @@ pub(super) fn run(
     let mut recording = Recording::open(file)?;
     let show = Show::new(view, false, styles, quiet);
     let mut feed = Feed::new(Pipeline::new(&rules, CONNECTIONS_MAX), show, None);
+    let mut last = Last::Other;
     let damage = loop {
         match recording.next() {
-            Ok(Some(signal)) => feed.take(&signal),
+            Ok(Some(signal)) => {
+                last = last.then(&signal);
+                feed.take(&signal);
+            }
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
         feed.check()?;
     };
     let Feed { pipeline, show, .. } = &mut feed;
-    if damage.is_some() {
+    if damage.is_some() || last != Last::Tick {
         pipeline.cut_off();
     }
     let exit = show.end(pipeline, false)?;
     damage.map_or(Ok(exit), |error| Err(error.into()))
+}
+
+/// How far the end of a run has been read: the last counters, then the last tick. A file without them does not know
+/// what was lost, whatever its end mark says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Other,
+    Counters,
+    Tick,
+}
+
+impl Last {
+    const fn then(self, signal: &Signal<'_>) -> Self {
+        match (self, signal) {
+            (_, Signal::Counters(_)) => Self::Counters,
+            (Self::Counters, Signal::Tick { .. }) => Self::Tick,
+            _ => Self::Other,
+        }
+    }
 }

@@ -536,7 +536,7 @@ fn blocks_that_change_places_are_noticed() {
 }
 
 #[test]
-fn a_time_limit_ends_the_recording_with_the_tick_that_reaches_it() {
+fn a_time_limit_is_told_with_the_tick_that_reaches_it_and_what_ends_the_run_is_kept() {
     let scratch = Scratch::new();
     let limits = Limits {
         duration_ns: Some(500),
@@ -552,7 +552,7 @@ fn a_time_limit_ends_the_recording_with_the_tick_that_reaches_it() {
         Signal::Start(&session),
         Signal::Tick { at_ns: 1499 },
         Signal::Tick { at_ns: 1500 },
-        Signal::Record(b"late"),
+        Signal::Record(b"last"),
     ] {
         progress.push(recorder.record(&signal).unwrap());
     }
@@ -560,7 +560,7 @@ fn a_time_limit_ends_the_recording_with_the_tick_that_reaches_it() {
     assert_eq!(progress, [Progress::Recording, Progress::Recording, ended, ended]);
     assert_eq!(recorder.finish().unwrap().end, End::Limit(Limit::Time));
     let (signals, end, _error) = read(&fs::read(scratch.file()).unwrap());
-    assert_eq!((signals.len(), end), (3, Some(End::Limit(Limit::Time))));
+    assert_eq!((signals.len(), end), (4, Some(End::Limit(Limit::Time))));
 }
 
 #[test]
@@ -589,10 +589,18 @@ fn a_size_limit_ends_the_recording_with_the_block_that_reaches_it() {
             break;
         }
     }
+    // What the run says of itself at its end comes after the limit and before the end.
+    let last = Counters {
+        lost_socket: 623,
+        ..Counters::default()
+    };
+    let progress = recorder.record(&Signal::Counters(&last)).unwrap();
+    assert_eq!(progress, Progress::Ended(Limit::Size));
     let size = recorder.finish().unwrap().bytes;
     assert!((limit - 64..limit + 300_000).contains(&size), "{size}");
     let (signals, end, _error) = read(&fs::read(scratch.file()).unwrap());
-    assert_eq!((signals.len(), end), (taken, Some(End::Limit(Limit::Size))));
+    assert_eq!((signals.len(), end), (taken + 1, Some(End::Limit(Limit::Size))));
+    assert_eq!(signals.last(), shown(&[Owned::Counters(last)]).first());
 }
 
 #[test]

@@ -30,10 +30,10 @@ const MODE: u32 = 0o600;
 /// What opening a symbolic link gives with NOFOLLOW: root must not be led to another file.
 const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
 
-/// When a recording ends by itself. `None` is no limit.
+/// When a recording is to end. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Size of the file. The block that reaches it is still written, so the file may be up to a block larger.
+    /// Size of the file. The block that reaches it is still written, and what comes until the recorder is finished.
     pub bytes: Option<u64>,
     /// Nanoseconds from the start of the session.
     pub duration_ns: Option<u64>,
@@ -45,7 +45,8 @@ pub struct Limits {
 pub enum Progress {
     /// The signal was taken.
     Recording,
-    /// A limit ended the recording; its file is complete. Signals that come later are not taken.
+    /// A limit was reached: the recorder is to be finished. What comes until then is taken, so that what the run says of
+    /// itself at its end (counters, a snapshot, a test connection) is in the recording.
     Ended(Limit),
 }
 
@@ -76,7 +77,7 @@ pub struct Recorder {
     start_ns: Option<u64>,
     /// When the last block was written, or the first time seen.
     flushed_ns: Option<u64>,
-    end: Option<End>,
+    limit: Option<Limit>,
     /// A write failed: the file may end inside a block, where nothing may follow.
     stopped: bool,
 }
@@ -137,7 +138,7 @@ impl Recorder {
             signals: 0,
             start_ns: None,
             flushed_ns: None,
-            end: None,
+            limit: None,
             stopped: false,
         };
         recorder.write(&header)?;
@@ -146,10 +147,6 @@ impl Recorder {
 
     /// Takes `signal`. Usually one append to a buffer; now and then a block is compressed and written.
     pub fn record(&mut self, signal: &Signal<'_>) -> Result<Progress, RecordError> {
-        match self.end {
-            Some(End::Limit(limit)) => return Ok(Progress::Ended(limit)),
-            Some(End::Finished) | None => {}
-        }
         self.alive()?;
         frame::encode(signal, &mut self.plain)
             .map_err(|frame::TooLong(bytes)| RecordError::TooLong { bytes })?;
@@ -163,7 +160,7 @@ impl Recorder {
                 .duration_ns
                 .is_some_and(|limit| now_ns.saturating_sub(start_ns) >= limit)
             {
-                return self.reach(Limit::Time);
+                self.limit.get_or_insert(Limit::Time);
             }
             if now_ns.saturating_sub(flushed_ns) >= FLUSH_NS {
                 due = true;
@@ -179,10 +176,10 @@ impl Recorder {
                 .bytes
                 .is_some_and(|limit| self.bytes.saturating_add(END_ROOM) >= limit)
             {
-                return self.reach(Limit::Size);
+                self.limit.get_or_insert(Limit::Size);
             }
         }
-        Ok(Progress::Recording)
+        Ok(self.limit.map_or(Progress::Recording, Progress::Ended))
     }
 
     /// Bytes in the file so far.
@@ -193,10 +190,11 @@ impl Recorder {
     /// Ends the recording and makes sure that it is on the disk.
     pub fn finish(mut self) -> Result<Summary, RecordError> {
         self.alive()?;
-        let end = match self.end {
-            Some(end) => end,
-            None => self.close(End::Finished)?,
-        };
+        let end = self.limit.map_or(End::Finished, End::Limit);
+        // In a block of its own: a file that lost its last bytes keeps every signal.
+        self.flush()?;
+        frame::encode_end(end, self.signals, &mut self.plain);
+        self.flush()?;
         self.file.sync_all().map_err(|source| self.failed(source))?;
         Ok(Summary {
             bytes: self.bytes,
@@ -218,20 +216,6 @@ impl Recorder {
             });
         }
         Ok(())
-    }
-
-    fn reach(&mut self, limit: Limit) -> Result<Progress, RecordError> {
-        self.close(End::Limit(limit))?;
-        Ok(Progress::Ended(limit))
-    }
-
-    fn close(&mut self, end: End) -> Result<End, RecordError> {
-        // In a block of its own: a file that lost its last bytes keeps every signal.
-        self.flush()?;
-        frame::encode_end(end, self.signals, &mut self.plain);
-        self.flush()?;
-        self.end = Some(end);
-        Ok(end)
     }
 
     fn flush(&mut self) -> Result<(), RecordError> {

@@ -300,6 +300,20 @@ fn no_gap_lets_a_negative_pass_and_none_excuses_a_foreign_client() {
 }
 
 #[test]
+fn no_check_passes_on_a_recording_without_its_end() {
+    let live = row(apiserver(), etcd());
+    for (cut_off, verdict) in [(false, Verdict::Pass), (true, Verdict::Inconclusive)] {
+        let health = Health { cut_off, ..well() };
+        let all = [apiserver(), etcd()];
+        for check in [Check::ApiserverEtcd, Check::EtcdClients] {
+            let finding = judge(check, &all, std::slice::from_ref(&live), &[], &health, &[]);
+            assert_eq!(finding.verdict, verdict, "{check:?}: {}", finding.reason);
+            assert_eq!(finding.reason.contains("the recording ends"), cut_off);
+        }
+    }
+}
+
+#[test]
 fn how_a_client_reached_etcd_does_not_matter() {
     use Verdict::{Fail, Pass};
     let by = ClosedBy::Source;
