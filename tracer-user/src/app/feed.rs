@@ -3,20 +3,23 @@
 
 use super::{AppError, show::Show};
 use crate::{
+    output::SinkError,
     pipeline::Pipeline,
-    record::{Progress, Recorder},
+    record::{Progress, RecordError, Recorder},
     report::Happening,
     signal::Signal,
 };
 
-/// Recording, pipeline and view of a run. The first error stops all and is kept.
+/// Recording, pipeline and view of a run. The first error of the recording stops all. An error of the view, as when its
+/// reader has gone, ends the run and keeps the recording whole.
 pub(super) struct Feed {
     pub(super) pipeline: Pipeline,
     pub(super) show: Show,
     recorder: Option<Recorder>,
-    error: Option<AppError>,
+    error: Option<RecordError>,
+    unshown: Option<SinkError>,
     /// The recording reached a limit.
-    pub(super) full: bool,
+    full: bool,
 }
 
 impl Feed {
@@ -27,49 +30,74 @@ impl Feed {
             show,
             recorder,
             error: None,
+            unshown: None,
             full: false,
         }
     }
 
     /// Takes a signal.
     pub(super) fn take(&mut self, signal: &Signal<'_>) {
-        if self.error.is_none()
-            && let Err(error) = self.try_take(signal)
-        {
-            self.error = Some(error);
+        if self.error.is_some() {
+            return;
+        }
+        if let Some(recorder) = &mut self.recorder {
+            match recorder.record(signal) {
+                Ok(Progress::Recording) => {}
+                Ok(Progress::Ended(_limit)) => self.full = true,
+                Err(error) => {
+                    self.error = Some(error);
+                    return;
+                }
+            }
+        }
+        if self.unshown.is_some() {
+            self.pipeline.feed(signal, None);
+        } else if let Err(error) = self.show(signal) {
+            self.unshown = Some(error);
         }
     }
 
-    fn try_take(&mut self, signal: &Signal<'_>) -> Result<(), AppError> {
-        if let Some(recorder) = &mut self.recorder {
-            match recorder.record(signal)? {
-                Progress::Recording => {}
-                Progress::Ended(_limit) => self.full = true,
-            }
-        }
+    fn show(&mut self, signal: &Signal<'_>) -> Result<(), SinkError> {
         let Self { pipeline, show, .. } = self;
         if show.wants_happenings() {
             let mut failed = None;
             pipeline.feed(
                 signal,
                 Some(&mut |happening: &Happening| {
-                    if let Err(error) = show.happening(happening) {
-                        failed.get_or_insert(error);
+                    if failed.is_none()
+                        && let Err(error) = show.happening(happening)
+                    {
+                        failed = Some(error);
                     }
                 }),
             );
             if let Some(error) = failed {
-                return Err(error.into());
+                return Err(error);
             }
         } else {
             pipeline.feed(signal, None);
         }
-        Ok(show.signal(pipeline, signal)?)
+        show.signal(pipeline, signal)
     }
 
-    /// The error that stopped it, once.
+    /// Whether nothing more is of use: the recording is full, or nobody reads the view.
+    pub(super) const fn is_over(&self) -> bool {
+        self.full || self.unshown.is_some()
+    }
+
+    /// Whether anybody gets the end of the run: a recording, or the reader of the view.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.recorder.is_some() || self.unshown.is_none()
+    }
+
+    /// The error of the recording, once.
     pub(super) fn check(&mut self) -> Result<(), AppError> {
-        self.error.take().map_or(Ok(()), Err)
+        Ok(self.error.take().map_or(Ok(()), Err)?)
+    }
+
+    /// The error of the view, once.
+    pub(super) fn shown(&mut self) -> Result<(), AppError> {
+        Ok(self.unshown.take().map_or(Ok(()), Err)?)
     }
 
     /// Completes the recording.

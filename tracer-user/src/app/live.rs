@@ -3,13 +3,10 @@
 use std::{
     io::{self, IsTerminal, Write},
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
-use super::{AppError, Exit, Styles, feed::Feed, names::Sources, rules, show::Show};
+use super::{AppError, Exit, Styles, feed::Feed, names::Sources, out, rules, show::Show};
 use crate::{
     cli::{Btf, Capture, Probe, SnapshotMode, View},
     clock,
@@ -92,12 +89,10 @@ fn trace(
     quiet: bool,
 ) -> Result<Exit, AppError> {
     let rules = rules(capture.rules.as_ref())?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(AppError::Signals)?;
-    }
+    out::handle_signals().map_err(AppError::Signals)?;
+    let stop = out::stop();
     // First of all, so that names are there when the first connection is.
-    let sources = Sources::start(&capture.names, &rules);
+    let sources = Sources::start(&capture.names, &rules, &stop);
     let opened = loader::open(&options(capture))?;
     let recorder = file.map(|path| Recorder::create(path, limits)).transpose()?;
     let mut feed = Feed::new(Pipeline::new(&rules, CONNECTIONS_MAX), show, recorder);
@@ -123,24 +118,25 @@ fn trace(
         live.canary(&mut |signal| feed.take(signal))?;
     }
     let interrupted = pump(&mut live, &mut feed, duration)?;
-    if duration != Some(Duration::ZERO) || proves {
-        if proves && !interrupted {
+    if feed.is_wanted() && (duration != Some(Duration::ZERO) || proves) {
+        if proves {
             live.canary(&mut |signal| feed.take(signal))?;
         }
         live.finish(&mut |signal| feed.take(signal))?;
         feed.check()?;
     }
     feed.close()?;
+    feed.shown()?;
     let Feed { pipeline, show, .. } = &mut feed;
     Ok(show.end(pipeline, interrupted)?)
 }
 
-/// Until the time is over, the recording is full, or somebody says stop; true for the last.
+/// Until the time is over, the recording is full, nobody reads the output, or somebody says stop; true for the last.
 fn pump(live: &mut Live, feed: &mut Feed, duration: Option<Duration>) -> Result<bool, AppError> {
     let until_ns = duration.map(|duration| {
         clock::boot_ns().saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
     });
-    while until_ns.is_none_or(|until_ns| clock::boot_ns() < until_ns) && !feed.full {
+    while until_ns.is_none_or(|until_ns| clock::boot_ns() < until_ns) && !feed.is_over() {
         let pumped = live.pump(until_ns, &mut |signal| feed.take(signal))?;
         feed.check()?;
         if pumped == Pumped::Stopped {
@@ -165,7 +161,7 @@ fn announce(feed: &Feed, file: Option<&Path>, duration: Option<Duration>) {
     let saved = file
         .map(|path| format!(", saved to {}", path.display()))
         .unwrap_or_default();
-    let mut stderr = io::stderr().lock();
+    let mut stderr = out::stderr();
     // stderr may be closed; there is nowhere left to say so.
     let _unheard = writeln!(
         stderr,

@@ -4,6 +4,7 @@ mod doctor;
 mod feed;
 mod live;
 mod names;
+mod out;
 mod replay;
 mod show;
 
@@ -98,7 +99,7 @@ impl AppError {
 pub fn run(request: &Request) -> Exit {
     let styles = Styles::new(request.color);
     log(request.verbosity, styles);
-    let mut stderr = io::stderr().lock();
+    let mut stderr = out::stderr();
     for hint in &request.hints {
         // stderr may be closed; there is nowhere left to say so.
         let _unheard = writeln!(
@@ -112,7 +113,7 @@ pub fn run(request: &Request) -> Exit {
         Ok(exit) => exit,
         Err(AppError::Sink(SinkError::Closed)) => Exit::Ok,
         Err(error) => {
-            let mut stderr = io::stderr().lock();
+            let mut stderr = out::stderr();
             let _unheard = writeln!(
                 stderr,
                 "{} {error}",
@@ -134,7 +135,7 @@ fn log(verbosity: i8, styles: Styles) {
         3.. => tracing::Level::TRACE,
     };
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| out::Log)
         .with_ansi(styles.err != Paint::PLAIN)
         .with_target(false);
     let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);

@@ -1,6 +1,13 @@
 //! Which sources of names are asked: found, or as told on the command line.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     attribute::rules::Rules,
@@ -13,6 +20,9 @@ use crate::{
 /// How long a run waits for the first answers before it begins without them. A list takes some tens of milliseconds; who
 /// takes longer is heard later.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two looks at whether somebody asked to stop.
+const STEP: Duration = Duration::from_millis(50);
 
 /// Sources of names that were started, and what they have told so far.
 #[derive(Debug)]
@@ -27,7 +37,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Starts them and waits for their first answers.
-    pub(super) fn start(names: &Names, rules: &Arc<Rules>) -> Self {
+    pub(super) fn start(names: &Names, rules: &Arc<Rules>, stop: &AtomicBool) -> Self {
         let root: &Path = &names.host_root;
         let mut all: Vec<Box<dyn Resolver>> = host::discover();
         let mut missing = Vec::new();
@@ -71,11 +81,12 @@ impl Sources {
         let mut told = Vec::new();
         let until_ns =
             clock::boot_ns().saturating_add(u64::try_from(PATIENCE.as_nanos()).unwrap_or(u64::MAX));
-        while !resolvers.are_ready() {
+        while !resolvers.are_ready() && !stop.load(Ordering::Relaxed) {
             let left = Duration::from_nanos(until_ns.saturating_sub(clock::boot_ns()));
-            if left.is_zero() || !resolvers.wait(left, |one| told.push(one)) {
+            if left.is_zero() {
                 break;
             }
+            resolvers.wait(left.min(STEP), |one| told.push(one));
         }
         told.extend(resolvers.silent().map(Told::Source));
         tracing::info!(

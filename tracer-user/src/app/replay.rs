@@ -33,7 +33,7 @@ pub(super) fn run(
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
-        feed.check()?;
+        feed.shown()?;
     };
     let Feed { pipeline, show, .. } = &mut feed;
     if damage.is_some() || last != Last::Tick {

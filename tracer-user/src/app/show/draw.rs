@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::{Kind, Show};
 use crate::{
-    app::Exit,
+    app::{Exit, out},
     cli::{GraphFormat, TableFormat},
     output::{
         Frame, SinkError, count, dot, explain, health,
@@ -112,16 +112,16 @@ impl Show {
         if !explanations.is_empty() {
             return Ok(Exit::Ok);
         }
-        let mut err = std::io::stderr().lock();
-        match explain::write_nothing(&mut err, question, self.styles.err) {
+        let mut err = out::stderr();
+        match explain::write_nothing(&mut *err, question, self.styles.err) {
             // stderr may be closed; the exit code says it too.
             Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => {}
         }
         Ok(Exit::Inconclusive)
     }
 
-    /// Verdicts of the window.
-    pub(super) fn judge(&mut self, pipeline: &mut Pipeline) -> Result<Exit, SinkError> {
+    /// Verdicts of the window. `exit` is the verdict's before anything is written.
+    pub(super) fn judge(&mut self, pipeline: &mut Pipeline, exit: &mut Exit) -> Result<(), SinkError> {
         let Kind::Verify {
             checks,
             allow,
@@ -129,7 +129,7 @@ impl Show {
             window,
         } = &mut self.kind
         else {
-            return Ok(Exit::Ok);
+            return Ok(());
         };
         let connections = pipeline.connections();
         for row in &connections {
@@ -145,16 +145,16 @@ impl Show {
             allow,
         };
         let report = verify::run(checks, &scene);
-        let frame = frame(pipeline, &health);
-        match format {
-            TableFormat::Table => table::write_verdicts(&mut self.out, &report, self.styles.out)?,
-            TableFormat::Json => json::write_verdicts(&mut self.out, &frame, &report)?,
-        }
-        Ok(match report.verdict() {
+        *exit = match report.verdict() {
             Verdict::Pass => Exit::Ok,
             Verdict::Fail => Exit::Unmet,
             Verdict::Inconclusive => Exit::Inconclusive,
-        })
+        };
+        let frame = frame(pipeline, &health);
+        match format {
+            TableFormat::Table => table::write_verdicts(&mut self.out, &report, self.styles.out),
+            TableFormat::Json => json::write_verdicts(&mut self.out, &frame, &report),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A view while it runs: what it does with happenings, with the passing of time, and at the end.
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -15,10 +15,13 @@ use kind::Kind;
 use sources::Sources;
 use weather::tell;
 
-use super::{Exit, Styles};
+use super::{
+    Exit, Styles,
+    out::{self, Out},
+};
 use crate::{
     cli::View,
-    output::{Loss, SinkError, health},
+    output::{Loss, SinkError, health, style::Tone},
     pipeline::Pipeline,
     report::Happening,
     signal::Signal,
@@ -32,7 +35,7 @@ const HEARTBEAT_NS: u64 = 30_000_000_000;
 /// A view and where it goes.
 pub(super) struct Show {
     kind: Kind,
-    out: BufWriter<Stdout>,
+    out: BufWriter<Out>,
     styles: Styles,
     quiet: bool,
     /// The first snapshot is over.
@@ -44,7 +47,7 @@ impl Show {
     pub(super) fn new(view: &View, terminal: bool, styles: Styles, quiet: bool) -> Self {
         Self {
             kind: Kind::new(view, terminal, styles.out),
-            out: BufWriter::with_capacity(1 << 16, io::stdout()),
+            out: BufWriter::with_capacity(1 << 16, out::stdout()),
             styles,
             quiet,
             begun: false,
@@ -56,7 +59,7 @@ impl Show {
     pub(super) fn nothing(styles: Styles, quiet: bool) -> Self {
         Self {
             kind: Kind::Nothing,
-            out: BufWriter::new(io::stdout()),
+            out: BufWriter::new(out::stdout()),
             styles,
             quiet,
             begun: false,
@@ -115,8 +118,8 @@ impl Show {
                 self.begin(pipeline)
             }
             Signal::Source(state) if self.begun && !self.tells_sources() => {
-                let mut err = io::stderr().lock();
-                match self.sources.changed(&mut err, state, self.styles.err) {
+                let mut err = out::stderr();
+                match self.sources.changed(&mut *err, state, self.styles.err) {
                     // stderr may be closed; the notes at the end say it too.
                     Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => Ok(()),
                 }
@@ -184,7 +187,8 @@ impl Show {
 
     /// Time has passed.
     fn round(&mut self, pipeline: &mut Pipeline) -> Result<(), SinkError> {
-        if reader_has_gone() {
+        // A verdict is of use to who reads only the exit code.
+        if !self.proves() && reader_has_gone() {
             return Err(SinkError::Closed);
         }
         let now_ns = pipeline.now_ns();
@@ -240,11 +244,39 @@ impl Show {
         Ok(())
     }
 
-    /// The run is over.
+    /// The run is over. A verdict is the exit code, whatever becomes of its text.
     pub(super) fn end(&mut self, pipeline: &mut Pipeline, interrupted: bool) -> Result<Exit, SinkError> {
+        let mut exit = Exit::Ok;
+        let shown = self.last(pipeline, interrupted, &mut exit);
+        match shown {
+            Err(error) if !self.proves() => return Err(error),
+            Err(SinkError::Io(error)) => {
+                // stderr may be closed, too; the exit code says it.
+                let _unheard = writeln!(
+                    out::stderr(),
+                    "{} {}",
+                    self.styles.err.text(Tone::Bad, "error:"),
+                    SinkError::Io(error)
+                );
+            }
+            Ok(()) | Err(SinkError::Closed) => {}
+        }
+        if !self.quiet {
+            let health = pipeline.health();
+            let mut err = out::stderr();
+            match health::write_notes(&mut *err, &frame(pipeline, &health), self.styles.err) {
+                // stderr may be closed; the data has been written.
+                Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => {}
+            }
+        }
+        Ok(exit)
+    }
+
+    /// Writes what there is to say at the end. `exit` is set before anything is written.
+    fn last(&mut self, pipeline: &mut Pipeline, interrupted: bool, exit: &mut Exit) -> Result<(), SinkError> {
         self.begin(pipeline)?;
         self.settle(pipeline)?;
-        let exit = match &mut self.kind {
+        match &mut self.kind {
             Kind::Events { sink, degraded, .. } => {
                 let at_unix_ns = pipeline.unix_ns(pipeline.now_ns());
                 let health = pipeline.health();
@@ -256,27 +288,16 @@ impl Show {
                     at_unix_ns,
                 )?;
                 sink.summary(&mut self.out, &health, at_unix_ns)?;
-                Exit::Ok
             }
-            Kind::Verify { .. } if interrupted => Exit::Interrupted,
-            Kind::Verify { .. } => self.judge(pipeline)?,
-            Kind::Explain(..) => self.explain(pipeline)?,
-            Kind::Nothing => Exit::Ok,
+            Kind::Verify { .. } if interrupted => *exit = Exit::Interrupted,
+            Kind::Verify { .. } => self.judge(pipeline, exit)?,
+            Kind::Explain(..) => *exit = self.explain(pipeline)?,
+            Kind::Nothing => {}
             Kind::Graph { .. } | Kind::Listeners(..) | Kind::Connections(..) | Kind::Components(..) => {
                 self.draw(pipeline)?;
-                Exit::Ok
-            }
-        };
-        self.out.flush()?;
-        if !self.quiet {
-            let health = pipeline.health();
-            let mut err = io::stderr().lock();
-            match health::write_notes(&mut err, &frame(pipeline, &health), self.styles.err) {
-                // stderr may be closed; the data has been written.
-                Ok(()) | Err(SinkError::Closed | SinkError::Io(_)) => {}
             }
         }
-        Ok(exit)
+        Ok(self.out.flush()?)
     }
 }
 
