@@ -14,6 +14,7 @@ use crate::{
         self, Options,
         plan::{Probes, Snapshots},
     },
+    output::escape::Shown,
     pipeline::{CONNECTIONS_MAX, Pipeline},
     record::{Limits, Recorder},
     source::live::{Live, Pumped, Setup},
@@ -159,15 +160,15 @@ fn announce(feed: &Feed, file: Option<&Path>, duration: Option<Duration>) {
         None => "until Ctrl-C".to_owned(),
     };
     let saved = file
-        .map(|path| format!(", saved to {}", path.display()))
+        .map(|path| format!(", saved to {}", Shown(&path.display().to_string())))
         .unwrap_or_default();
     let mut stderr = out::stderr();
     // stderr may be closed; there is nowhere left to say so.
     let _unheard = writeln!(
         stderr,
         "-- tracing {} (Linux {}) {until}{saved}: {}",
-        crate::output::escape::Shown(&session.hostname),
-        crate::output::escape::Shown(&session.kernel),
+        Shown(&session.hostname),
+        Shown(&session.kernel),
         backends.join(", ")
     );
 }

@@ -22,7 +22,8 @@ use crate::{
     loader::LoadError,
     output::{
         SinkError,
-        style::{Choice, Paint, Surroundings},
+        escape::Shown,
+        style::{Choice, Paint, Surroundings, Tone},
     },
     record::{ReadError, RecordError},
 };
@@ -102,11 +103,7 @@ pub fn run(request: &Request) -> Exit {
     let mut stderr = out::stderr();
     for hint in &request.hints {
         // stderr may be closed; there is nowhere left to say so.
-        let _unheard = writeln!(
-            stderr,
-            "{} {hint}",
-            styles.err.text(crate::output::style::Tone::Quiet, "hint:")
-        );
+        let _unheard = writeln!(stderr, "{} {hint}", styles.err.text(Tone::Quiet, "hint:"));
     }
     drop(stderr);
     match dispatch(request, styles) {
@@ -116,8 +113,10 @@ pub fn run(request: &Request) -> Exit {
             let mut stderr = out::stderr();
             let _unheard = writeln!(
                 stderr,
-                "{} {error}",
-                styles.err.text(crate::output::style::Tone::Bad, "error:")
+                "{} {}",
+                styles.err.text(Tone::Bad, "error:"),
+                // It may repeat a path, or what a file or the kernel said.
+                Shown(&error.to_string())
             );
             error.exit()
         }

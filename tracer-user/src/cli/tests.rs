@@ -36,6 +36,45 @@ fn with(edit: impl FnOnce(&mut Filter)) -> Filter {
 }
 
 #[test]
+fn no_error_repeats_a_hostile_word_as_it_is() {
+    const EVIL: &[u8] = b"\x1b[31m\nerror: forged\xe2\x80\xae\xc2\x9b2J";
+    let cases: &[(&str, &str)] = &[
+        ("a command", "@"),
+        ("a flag", "--@"),
+        ("a value", "graph --probe @"),
+        ("our own check of a value", "graph --duration @"),
+        ("a selector", "listeners -l @"),
+        ("a number", "events --from-port @"),
+        ("an argument too many", "replay file @"),
+        ("one of several checks", "verify @"),
+        ("what is refused together", "replay --ring-size 4096 @ graph"),
+        ("help", "@ --help"),
+    ];
+    for tail in [&b""[..], b"\xff"] {
+        for (case, line) in cases {
+            let words = std::iter::once("kcn-trace").chain(line.split(' '));
+            let args = words.map(|word| {
+                let parts: Vec<&[u8]> = word.as_bytes().split(|byte| *byte == b'@').collect();
+                OsString::from_vec(parts.join(&[EVIL, tail].concat()[..]))
+            });
+            let error = parse(args).unwrap_err();
+            let said = error.render().to_string();
+            assert!(!said.contains("\nerror: forged"), "case: {case}: {said:?}");
+            let odd = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            // In colours, too: these are clap's, and none of them is red text.
+            assert!(!said.contains(odd), "case: {case}: {said:?}");
+            assert!(
+                !error.render().ansi().to_string().contains("\u{1b}[31m\n"),
+                "case: {case}"
+            );
+        }
+    }
+    // What is plain is repeated as it was typed.
+    let said = read("graph --probe caf\u{e9}").unwrap_err().to_string();
+    assert!(said.contains("'caf\u{e9}'"), "{said}");
+}
+
+#[test]
 fn the_definition_is_consistent() {
     command().debug_assert();
 }

@@ -1,0 +1,64 @@
+//! Hostile input at the program's edge: words and paths that move the cursor, pipes for files, limits that are too small.
+
+#![cfg(test)]
+
+use std::fs;
+use tests::needs;
+use tests::require::Need;
+use tests::scratch::Scratch;
+use tests::tracer;
+
+/// Clears the screen, begins a line of its own, turns the rest of it around.
+const EVIL: &str = "e\x1b[2J\n-- forged\u{202e}\u{9b}31m";
+
+/// Whether nothing but lines of plain characters was written, none of them the forged one.
+fn is_harmless(said: &str) -> bool {
+    let plain = |c: char| c == '\n' || !(c.is_control() || c == '\u{202e}');
+    said.chars().all(plain) && !said.lines().any(|line| line.starts_with("-- forged"))
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn no_path_or_word_of_the_command_line_reaches_the_terminal_as_it_is() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let directory = Scratch::new().unwrap();
+    let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let evil = path(EVIL);
+    fs::write(&evil, "neither TOML nor a recording nor anything else, but long").unwrap();
+    let (missing, whole) = (path(&format!("missing{EVIL}")), path(&format!("whole{EVIL}")));
+    let once = ["graph", "--duration", "0"];
+    let cases: [&[&str]; 14] = [
+        &["record", "-w", &whole, "--duration", "1"],
+        &["replay", &whole, "graph"],
+        &["replay", &evil, "graph"],
+        &["replay", &missing, "graph"],
+        &["record", "-w", &evil],
+        &["graph", "-w", "/nowhere/\x1b[2J"],
+        &[once[0], once[1], once[2], "--rules", &evil],
+        &[once[0], once[1], once[2], "--rules", &missing],
+        &[once[0], once[1], once[2], "--btf", &missing],
+        &[once[0], once[1], once[2], "--kubeconfig", &evil],
+        &[
+            once[0],
+            once[1],
+            once[2],
+            "--cri-socket",
+            &evil,
+            "--host-root",
+            &missing,
+        ],
+        &["doctor", "--btf", &missing],
+        &["explain", EVIL, "--duration", "0"],
+        &["graph", "--probe", EVIL],
+    ];
+    for arguments in cases {
+        let finished = tracer::run(arguments).unwrap();
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(is_harmless(&said), "{arguments:?}: {said:?}");
+        // It was repeated, and can be read; not where it is of use, or only asked for sockets below it.
+        let is_silent = arguments[..2] == ["replay", whole.as_str()] || arguments.contains(&"--host-root");
+        assert!(is_silent || said.contains("\\x1b[2J"), "{arguments:?}: {said:?}");
+    }
+}
