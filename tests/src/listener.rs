@@ -8,7 +8,7 @@ use rustix::net::{
 };
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -34,6 +34,61 @@ impl FromStr for Transport {
     }
 }
 
+/// What a listening socket is besides: words joined by commas, `reuseport`, `transparent`, `device=NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Special {
+    /// Shares its address with others that say so.
+    pub reuseport: bool,
+    /// Takes what is diverted to it, whatever its address.
+    pub transparent: bool,
+    /// Takes only what comes by this device.
+    pub device: Option<String>,
+}
+
+impl FromStr for Special {
+    type Err = io::Error;
+
+    fn from_str(words: &str) -> io::Result<Self> {
+        let mut special = Self::default();
+        for word in words.split(',') {
+            match word.split_once('=') {
+                Some(("device", name)) => special.device = Some(name.to_owned()),
+                None if word == "reuseport" => special.reuseport = true,
+                None if word == "transparent" => special.transparent = true,
+                _ => return Err(io::ErrorKind::InvalidInput.into()),
+            }
+        }
+        Ok(special)
+    }
+}
+
+impl Special {
+    fn set(&self, socket: &OwnedFd) -> io::Result<()> {
+        if self.reuseport {
+            sockopt::set_socket_reuseport(socket, true)?;
+        }
+        if self.transparent {
+            set(socket, libc::SOL_IP, libc::IP_TRANSPARENT, &1_i32.to_ne_bytes())?;
+        }
+        if let Some(device) = &self.device {
+            set(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+/// An option that rustix does not know.
+fn set(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(value.len()).unwrap_or(libc::socklen_t::MAX);
+    // SAFETY: the pointer and the length are those of one slice, which lives until the call is over.
+    let set = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value.as_ptr().cast(), length) };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Whether the kernel has MPTCP; a namespace may still do without.
 pub fn has_mptcp() -> bool {
     Path::new("/proc/sys/net/mptcp/enabled").exists()
@@ -41,8 +96,19 @@ pub fn has_mptcp() -> bool {
 
 /// Listens on `address`; on `[::]` for IPv4 clients too, as Go does.
 pub fn listen(address: SocketAddr, backlog: i32, transport: Transport) -> io::Result<TcpListener> {
+    listen_specially(address, backlog, transport, &Special::default())
+}
+
+/// The same, with options.
+pub fn listen_specially(
+    address: SocketAddr,
+    backlog: i32,
+    transport: Transport,
+    special: &Special,
+) -> io::Result<TcpListener> {
     let socket = open(address, transport)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    special.set(&socket)?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }

@@ -11,6 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A running stand-in. It ends when this value is dropped.
@@ -18,7 +19,7 @@ use std::time::Duration;
 pub struct Standin {
     child: Child,
     orders: Orders,
-    program: Program,
+    program: Rc<Program>,
 }
 
 impl Standin {
@@ -29,8 +30,17 @@ impl Standin {
 
     /// Starts one with a whole command line, its name first, in a cgroup where one is given.
     pub fn start_as(netns: &Netns, argv: &[&str], cgroup: Option<&Cgroup>) -> Result<Self> {
+        let name = argv.first().context("a stand-in needs a name")?;
+        Self::of(Rc::new(Program::new(name)?), netns, argv, cgroup)
+    }
+
+    /// Starts the same program file once more.
+    pub fn again(&self, netns: &Netns) -> Result<Self> {
+        Self::of(Rc::clone(&self.program), netns, &[&self.program.name], None)
+    }
+
+    fn of(program: Rc<Program>, netns: &Netns, argv: &[&str], cgroup: Option<&Cgroup>) -> Result<Self> {
         let (name, arguments) = argv.split_first().context("a stand-in needs a name")?;
-        let program = Program::new(name)?;
         let mut command = if let Some(cgroup) = cgroup {
             let setting = Setting {
                 cgroup: Some(cgroup.path()),

@@ -50,6 +50,8 @@ pub struct End {
     pub family_v6: bool,
     /// Index, in its namespace, of the device the socket is bound to; 0 for none.
     pub(super) ifindex: u32,
+    /// Those one of whom owns it, while nothing tells which; 0 for nobody.
+    pub(super) crowd: u32,
     /// It is older than the tracer, or its opening was missed.
     pub(super) found: bool,
     /// Latest snapshot that confirmed it.
@@ -86,6 +88,7 @@ impl End {
             counters: event.counters,
             family_v6: event.family_v6,
             ifindex: event.ifindex,
+            crowd: 0,
             found: event.found,
             seen_in,
             owner_confirmed: false,

@@ -93,10 +93,7 @@ impl Tracker {
         }
         if !is_source && end.owner.is_none() {
             // Who listens takes the connection, until `accept` or a file table says otherwise.
-            let listener = self.listeners.serving(event.netns, event.local);
-            end.owner = listener
-                .and_then(|listener| listener.end.owner)
-                .map(|(owner, _)| (owner, OwnerBy::Listener));
+            self.by_listeners(&mut end, event);
         }
         let connection = self.connections.get_mut(&id)?;
         connection.first_ns = connection.first_ns.min(event.at_ns);

@@ -31,6 +31,8 @@ pub(super) struct Listeners {
     by_port: HashMap<(u32, u16), Vec<u64>>,
     /// Port to the namespaces of its listeners, one for each.
     namespaces: HashMap<u16, Vec<u32>>,
+    /// Grows with everything that may have changed.
+    version: u64,
 }
 
 impl Listeners {
@@ -40,6 +42,7 @@ impl Listeners {
             return false;
         }
         self.remove(key);
+        self.version += 1;
         self.by_port
             .entry((listener.end.netns, listener.local.port()))
             .or_default()
@@ -54,6 +57,7 @@ impl Listeners {
 
     pub(super) fn remove(&mut self, key: u64) -> Option<Listener> {
         let listener = self.by_socket.remove(&key)?;
+        self.version += 1;
         let port = (listener.end.netns, listener.local.port());
         if let Some(keys) = self.by_port.get_mut(&port) {
             keys.retain(|other| *other != key);
@@ -110,28 +114,56 @@ impl Listeners {
         self.by_socket.get_mut(&key)
     }
 
+    /// A number that stands for the sockets and their owners as they are now.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Listener)> {
         self.by_socket.iter().map(|(key, listener)| (*key, listener))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Listener)> {
+        self.version += 1;
         self.by_socket.iter_mut().map(|(key, listener)| (*key, listener))
     }
 
-    /// The socket that takes connections to `address` in `netns`, as the kernel chooses: the exact address before the
-    /// unspecified one, the same family before `[::]`. Several owners of one address (`SO_REUSEPORT`) are told apart
-    /// by nothing here, so they are `None` unless they are one process.
-    pub(super) fn serving(&self, netns: u32, address: SocketAddr) -> Option<&Listener> {
-        let keys = self.by_port.get(&(netns, address.port()))?;
-        let listeners = || keys.iter().filter_map(|key| self.by_socket.get(key));
+    /// The sockets one of which takes connections to `address` in `netns`, as the kernel chooses: the exact address before
+    /// the unspecified one, the same family before `[::]`. Several of one address share its connections (`SO_REUSEPORT`),
+    /// or are bound to a device each: what they take is bound to it too, and then `ifindex` tells.
+    pub(super) fn candidates(&self, netns: u32, address: SocketAddr, ifindex: u32) -> Vec<&Listener> {
+        let keys = self.by_port.get(&(netns, address.port()));
+        let listeners = || {
+            keys.into_iter()
+                .flatten()
+                .filter_map(|key| self.by_socket.get(key))
+        };
         let exact = |listener: &&Listener| listener.local.ip() == address.ip();
         let same_family = |listener: &&Listener| {
             listener.local.ip().is_unspecified() && listener.local.is_ipv4() == address.is_ipv4()
         };
         let dual = |listener: &&Listener| listener.local.ip() == IpAddr::from([0_u16; 8]);
-        one_owner(listeners().filter(exact))
-            .or_else(|| one_owner(listeners().filter(same_family)))
-            .or_else(|| one_owner(listeners().filter(dual)))
+        let mut found: Vec<&Listener> = listeners().filter(exact).collect();
+        if found.is_empty() {
+            found.extend(listeners().filter(same_family));
+        }
+        if found.is_empty() {
+            found.extend(listeners().filter(dual));
+        }
+        let bound = |listener: &&Listener| listener.end.ifindex == ifindex;
+        if ifindex != 0 && found.iter().any(bound) {
+            found.retain(bound);
+        }
+        found
+    }
+
+    /// The socket that takes connections to `address` in `netns`, if no two processes may.
+    pub(super) fn serving(&self, netns: u32, address: SocketAddr) -> Option<&Listener> {
+        let candidates = self.candidates(netns, address, 0);
+        candidates
+            .first()
+            .copied()
+            .filter(|_| have_one_owner(&candidates))
     }
 
     /// Whether anything listens on just that address, which then is one of the namespace's own.
@@ -157,9 +189,12 @@ impl Listeners {
     }
 }
 
-/// The first of `listeners` if all have the same owner.
-fn one_owner<'a>(mut listeners: impl Iterator<Item = &'a Listener>) -> Option<&'a Listener> {
-    let tgid = |listener: &Listener| listener.end.owner.map(|(owner, _)| owner.tgid);
-    let first = listeners.next()?;
-    listeners.all(|other| tgid(other) == tgid(first)).then_some(first)
+/// Whether all have the same owner, or none.
+pub(super) fn have_one_owner(listeners: &[&Listener]) -> bool {
+    let mut owners = listeners
+        .iter()
+        .map(|one| one.end.owner.map(|(owner, _)| owner.tgid));
+    owners
+        .next()
+        .is_none_or(|first| owners.all(|owner| owner == first))
 }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod crowds;
 mod events;
 mod fit;
 mod join;
@@ -20,6 +21,7 @@ use std::{collections::VecDeque, net::SocketAddr};
 
 use connection::Told;
 pub use connection::{Connection, End, Ended, OwnerBy};
+pub use crowds::Member;
 pub use listeners::Listener;
 use listeners::Listeners;
 
@@ -101,6 +103,7 @@ pub struct Tracker {
     by_socket: IdMap<u64, Place>,
     by_tuple: tuples::Tuples,
     listeners: Listeners,
+    crowds: crowds::Crowds,
     nat: nat::table::Table,
     /// Connections that wait for their other end, by the time at which they stop waiting.
     waiting: VecDeque<(u64, u64)>,
@@ -123,6 +126,7 @@ impl Tracker {
             by_socket: IdMap::default(),
             by_tuple: tuples::Tuples::default(),
             listeners: Listeners::default(),
+            crowds: crowds::Crowds::default(),
             nat: nat::table::Table::default(),
             waiting: VecDeque::new(),
             changes: Vec::new(),

@@ -72,6 +72,11 @@ impl Control {
                 let backlog = words.need("BACKLOG")?;
                 self.listen(address, &Manner::Deaf { backlog }, None)
             }
+            // listen-as ADDR OPTIONS: by TCP on a socket that is `reuseport`, `transparent`, `device=NAME`.
+            "listen-as" => {
+                let address = words.need("ADDR")?;
+                self.listening.listen_specially(address, &words.need("OPTIONS")?)
+            }
             // listen-with PID ADDR: accepts on the listening socket that another process has there.
             "listen-with" => {
                 let pid =

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use tests::listener::{Transport, listen};
+use tests::listener::{Special, Transport, listen, listen_specially};
 
 /// As Go listens: the kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
@@ -57,6 +57,12 @@ impl Listening {
         };
         let listener = listen(address, backlog, transport)?;
         self.serve(listener, manner)
+    }
+
+    /// Accepts, holds and reads by TCP on a socket with options.
+    pub(crate) fn listen_specially(&mut self, address: SocketAddr, special: &Special) -> io::Result<String> {
+        let listener = listen_specially(address, BACKLOG, Transport::Tcp, special)?;
+        self.serve(listener, &Manner::Patient)
     }
 
     /// Accepts, holds and reads on the listening socket that another process has at `address`, as the workers of a server

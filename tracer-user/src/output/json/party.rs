@@ -33,7 +33,7 @@ impl<'a> JsonParty<'a> {
             address: Text(party.address.ip()),
             port: party.address.port(),
             component: component(&party.claim.who),
-            process: party.process.as_ref().map(JsonProcess::from),
+            process: JsonProcess::of(party),
             identity: Identity::from(&*party.claim),
             netns: (party.netns != 0 && party.netns != netns).then_some(Text(party.netns)),
         }
@@ -74,11 +74,15 @@ pub(super) fn component(who: &Who) -> Option<Component<'_>> {
 
 #[derive(Serialize)]
 pub(super) struct JsonProcess<'a> {
-    pid: u32,
+    /// Absent, as all that differs between processes, where it is one of several that are the same program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     executable: Option<Executable<'a>>,
-    command: &'a str,
-    user: User,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User>,
     #[serde(skip_serializing_if = "Option::is_none")]
     linux: Option<Linux>,
 }
@@ -86,7 +90,8 @@ pub(super) struct JsonProcess<'a> {
 #[derive(Serialize)]
 struct Executable<'a> {
     name: &'a str,
-    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -99,17 +104,34 @@ struct Linux {
     cgroup_id: Text<u64>,
 }
 
+impl<'a> JsonProcess<'a> {
+    /// The process of an end, or the program that several are of whom it is one.
+    fn of(party: &'a Party) -> Option<Self> {
+        match (&party.process, &party.claim.who) {
+            (Some(process), _) => Some(process.into()),
+            (None, Who::Process { name }) => Some(Self {
+                pid: None,
+                executable: Some(Executable { name, path: None }),
+                command: None,
+                user: None,
+                linux: None,
+            }),
+            (None, _) => None,
+        }
+    }
+}
+
 impl<'a> From<&'a ProcessRef> for JsonProcess<'a> {
     fn from(process: &'a ProcessRef) -> Self {
         let executable = |path: &'a str| Executable {
             name: path.rsplit('/').next().unwrap_or(path),
-            path,
+            path: Some(path),
         };
         Self {
-            pid: process.tgid,
+            pid: Some(process.tgid),
             executable: process.exe.as_deref().map(executable),
-            command: &process.comm,
-            user: User { id: process.uid },
+            command: Some(&process.comm),
+            user: Some(User { id: process.uid }),
             linux: (process.cgroup_id != 0).then_some(Linux {
                 cgroup_id: Text(process.cgroup_id),
             }),

@@ -2,6 +2,7 @@
 //! address.
 #![forbid(unsafe_code)]
 
+mod crowd;
 mod local;
 mod naming;
 mod people;
@@ -143,6 +144,11 @@ impl Attribution {
         let dials = PortUse::Dials(connection.destination_addr.port());
         match &connection.source {
             Some(end) => self.end(end, connection.source_addr, dials, false),
+            // A socket that is connected to itself is both ends.
+            None if is_with_itself(connection) => match &connection.destination {
+                Some(end) => self.end(end, connection.source_addr, dials, false),
+                None => self.elsewhere(connection.source_addr, None, connection),
+            },
             None => self.elsewhere(connection.source_addr, None, connection),
         }
     }
@@ -153,6 +159,14 @@ impl Attribution {
         let serves = PortUse::Serves(address.port());
         if let Some(end) = connection.destination.as_ref().filter(|end| end.owner.is_some()) {
             return self.end(end, address, serves, false);
+        }
+        if let Some(end) = connection.source.as_ref().filter(|_| is_with_itself(connection)) {
+            return self.end(end, address, serves, false);
+        }
+        if let Some(end) = &connection.destination
+            && let Some(known) = self.any_of(tracker.crowd(end), address, serves, (end.netns, end.owner_ns))
+        {
+            return known;
         }
         // Nobody was seen to take it, or it has no socket: a failed connect, or one in the making. Who listens there is
         // who is meant.
@@ -166,13 +180,23 @@ impl Attribution {
             || address.ip() == connection.source_addr.ip();
         let listener = tracker
             .serving(netns, address)
-            .filter(|listener| is_local || !listener.local.ip().is_unspecified());
-        match listener {
-            Some(listener) => self.end(&listener.end, address, serves, true),
-            None => match &connection.destination {
-                Some(end) => self.end(end, address, serves, false),
-                None => self.elsewhere(address, Some(address.port()), connection),
-            },
+            .filter(|listener| is_local || !listener.local.ip().is_unspecified())
+            // Who listens there since takes what comes since.
+            .filter(|listener| {
+                listener
+                    .since_ns
+                    .is_none_or(|since_ns| since_ns <= connection.first_ns)
+            });
+        if let Some(listener) = listener {
+            return self.end(&listener.end, address, serves, true);
+        }
+        let crowd = tracker.crowd_at(netns, address).filter(|_| is_local);
+        let known =
+            crowd.and_then(|crowd| self.any_of(&crowd, address, serves, (netns, connection.first_ns)));
+        match (known, &connection.destination) {
+            (Some(known), _) => known,
+            (None, Some(end)) => self.end(end, address, serves, false),
+            (None, None) => self.elsewhere(address, Some(address.port()), connection),
         }
     }
 
@@ -244,6 +268,15 @@ impl Attribution {
         &mut self.cgroups
     }
 
+    /// Where a process was at a time; `cgroup_id`: what it was in then, 0 when nobody saw.
+    fn cgroup_of(&mut self, (tgid, cgroup_id): (u32, u64), at_ns: u64) -> Option<Arc<CgroupPlace>> {
+        let process = self.processes.who(tgid, at_ns);
+        let from_proc = process.and_then(|process| process.cgroup.as_deref());
+        let known = process.map_or(0, |process| process.reference.cgroup_id);
+        let cgroup_id = if cgroup_id == 0 { known } else { cgroup_id };
+        self.cgroups.place_of(cgroup_id, at_ns, from_proc)
+    }
+
     /// `cgroup_id`: where it was at that time, 0 when nobody saw.
     fn of_process(
         &mut self,
@@ -253,11 +286,8 @@ impl Attribution {
         owner_by: OwnerBy,
         space: Space,
     ) -> Subject {
+        let cgroup = self.cgroup_of((tgid, cgroup_id), at_ns);
         let process = self.processes.who(tgid, at_ns);
-        let from_proc = process.and_then(|process| process.cgroup.as_deref());
-        let known = process.map_or(0, |process| process.reference.cgroup_id);
-        let cgroup_id = if cgroup_id == 0 { known } else { cgroup_id };
-        let cgroup = self.cgroups.place_of(cgroup_id, at_ns, from_proc);
         let place = cgroup.as_deref();
         let first_pid = place
             .and_then(CgroupPlace::container)
@@ -296,6 +326,11 @@ impl Attribution {
             },
         }
     }
+}
+
+/// Whether its two ends are one socket: it connected to its own address and port.
+fn is_with_itself(connection: &Connection) -> bool {
+    connection.source_addr == connection.destination_addr
 }
 
 /// Namespace of the end that was seen; 0 when it is unknown.

@@ -1,6 +1,7 @@
 //! Signals in, graph and verdicts out, with the model of `track::tests::world` as the kernel.
 
 mod closing;
+mod crowd;
 mod explain;
 mod history;
 mod host;
@@ -12,7 +13,7 @@ use zerocopy::IntoBytes;
 
 use super::*;
 use crate::{
-    report::Happened,
+    report::{Happened, Party},
     track::tests::world::{HOST, Out, POD, Plan, Side, World},
 };
 

@@ -62,6 +62,116 @@ fn a_listener_serves_as_the_kernel_chooses() {
     }
 }
 
+/// Processes one of whom took the connection of the only end that accepted; one alone where it is the owner.
+fn takers(run: &Run) -> Vec<u32> {
+    let end = run.only().destination.unwrap();
+    let crowd = run.tracker.crowd(&end).iter().map(|member| member.tgid);
+    end.owner
+        .map(|(owner, _)| owner.tgid)
+        .into_iter()
+        .chain(crowd)
+        .collect()
+}
+
+#[test]
+fn who_may_have_taken_a_connection_is_kept_as_it_was_when_it_came() {
+    type Case<'a> = (&'a str, &'a [(u32, &'a str, u32)], (&'a str, u32), &'a [u32]);
+    let (any, one) = ("0.0.0.0:8000", "10.0.0.1:8000");
+    let cases: &[Case<'_>] = &[
+        (
+            "workers of one address",
+            &[(6, any, 0), (5, any, 0), (5, any, 0)],
+            (one, 0),
+            &[5, 6],
+        ),
+        (
+            "not those of a wider one",
+            &[(5, one, 0), (6, one, 0), (7, any, 0)],
+            (one, 0),
+            &[5, 6],
+        ),
+        (
+            "bound to the device it came by",
+            &[(5, any, 2), (6, any, 3)],
+            (one, 3),
+            &[6],
+        ),
+        (
+            "bound to devices, by which is not told",
+            &[(5, any, 2), (6, any, 3)],
+            (one, 0),
+            &[5, 6],
+        ),
+        (
+            "diverted to one who listens elsewhere",
+            &[(5, "0.0.0.0:15001", 0)],
+            (one, 0),
+            &[5],
+        ),
+        (
+            "or to one of several",
+            &[(5, "0.0.0.0:15001", 0), (6, any, 0)],
+            ("10.0.0.1:80", 0),
+            &[5, 6],
+        ),
+        ("nobody listens at all", &[], (one, 0), &[]),
+    ];
+    for (case, listeners, (local, ifindex), want) in cases {
+        let mut run = Run::begun();
+        let sockets: Vec<SocketEvent> = (1..)
+            .zip(*listeners)
+            .map(|(number, (tgid, local, ifindex))| SocketEvent {
+                ifindex: *ifindex,
+                ..listener(number, 10 * MS, HOST, local, *tgid).listening(10 * MS)
+            })
+            .collect();
+        for socket in &sockets {
+            run.event(socket);
+        }
+        let far = server(&client(99, 20 * MS, "10.0.0.2:40000", local));
+        run.event(&SocketEvent {
+            ifindex: *ifindex,
+            ..far.opened(21 * MS)
+        });
+        assert_eq!(takers(&run), *want, "{case}");
+        for socket in &sockets {
+            run.event(&SocketEvent {
+                what: What::Unlistened,
+                ..*socket
+            });
+        }
+        assert_eq!(
+            takers(&run),
+            *want,
+            "{case}: though nobody listens there any more"
+        );
+        run.event(&listener(50, 30 * MS, HOST, local, 9).listening(30 * MS));
+        assert_eq!(takers(&run), *want, "{case}: nor is it who listens there later");
+    }
+}
+
+#[test]
+fn what_nobody_listens_for_is_nobodys_while_not_all_who_listen_are_known() {
+    let far = server(&client(99, 20 * MS, "10.0.0.2:40000", "10.0.0.1:80"));
+    let diverted_to = |begin: fn(&mut Run), netns| {
+        let mut run = Run::new();
+        begin(&mut run);
+        run.event(&listener(1, 10 * MS, HOST, "0.0.0.0:15001", 5).listening(10 * MS));
+        let mut event = far.opened(21 * MS);
+        event.netns = netns;
+        run.event(&event);
+        takers(&run)
+    };
+    let whole: fn(&mut Run) = |run| run.snapshot(MS, &[], &[]);
+    let partial: fn(&mut Run) = |run| {
+        run.tracker.snapshot_begin(MS);
+        run.tracker.snapshot_end(2 * MS, false);
+    };
+    assert_eq!(diverted_to(whole, HOST), [5]);
+    assert_eq!(diverted_to(partial, HOST), [0_u32; 0], "the snapshot missed some");
+    assert_eq!(diverted_to(whole, POD), [0_u32; 0], "another namespace");
+}
+
 #[test]
 fn the_listeners_owner_is_provisional() {
     let near = client(1, 20 * MS, "127.0.0.1:40000", "127.0.0.1:2379");
