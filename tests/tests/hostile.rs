@@ -2,11 +2,14 @@
 
 #![cfg(test)]
 
+use serde_json::Value;
 use std::fs;
+use tests::json::{list, text};
 use tests::needs;
+use tests::pair::Pair;
 use tests::require::Need;
 use tests::scratch::Scratch;
-use tests::tracer;
+use tests::tracer::{self, Tracer};
 
 /// Clears the screen, begins a line of its own, turns the rest of it around.
 const EVIL: &str = "e\x1b[2J\n-- forged\u{202e}\u{9b}31m";
@@ -61,4 +64,60 @@ fn no_path_or_word_of_the_command_line_reaches_the_terminal_as_it_is() {
         let is_silent = arguments[..2] == ["replay", whole.as_str()] || arguments.contains(&"--host-root");
         assert!(is_silent || said.contains("\\x1b[2J"), "{arguments:?}: {said:?}");
     }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_process_called_as_our_words_is_quoted_in_every_format() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let directory = Scratch::new().unwrap();
+    let file = directory.join("run.kcn");
+    let file = file.to_str().unwrap();
+    let mut pair = Pair::start("unknown", "external").unwrap();
+    pair.server.listen("127.0.0.1:5000").unwrap();
+    let tracer = Tracer::start_ready(&["record", "-w", file]).unwrap();
+    pair.client.dial("127.0.0.1:5000", 2).unwrap();
+    tracer.interrupt().unwrap().expect_code(0).unwrap();
+    let replay = |view: &[&str]| {
+        let finished = tracer::run(&[&["replay", file], view].concat()).unwrap();
+        finished.expect_code(0).unwrap();
+        finished.stdout
+    };
+    let (client, server) = (pair.client.pid(), pair.server.pid());
+    let said = |view: &[&str], line: &str| {
+        let all = replay(view);
+        assert!(
+            all.lines().any(|one| one.contains(line)),
+            "{view:?} without {line}: {all}"
+        );
+    };
+    said(&["graph"], &format!("{}/\"unknown\"", netns_of(&pair)));
+    said(&["graph"], &format!("{}/\"external\"", netns_of(&pair)));
+    said(
+        &["graph", "-o", "dot"],
+        &format!("label=\"\\\"unknown\\\"\\nprocess, pid {client}"),
+    );
+    said(&["events"], &format!("\"unknown\"[{client}] 127.0.0.1:"));
+    said(
+        &["events"],
+        &format!("-> \"external\"[{server}] 127.0.0.1:5000 opened"),
+    );
+    said(&["connections", "--count"], "\"process external\"");
+    said(&["listeners"], "\"external\"");
+    // There it is the kind that tells.
+    let graph: Value = serde_json::from_str(&replay(&["graph", "-o", "json"])).unwrap();
+    let kinds: Vec<&str> = list(&graph, "nodes")
+        .iter()
+        .filter(|node| matches!(text(node, "label"), "unknown" | "external"))
+        .filter(|node| text(node, "group").ends_with(&netns_of(&pair)))
+        .map(|node| text(node, "kind"))
+        .collect();
+    assert_eq!(kinds, ["process", "process"]);
+}
+
+/// The group of a namespace without a name.
+fn netns_of(pair: &Pair) -> String {
+    format!("netns/{}", pair.netns.inode())
 }

@@ -10,6 +10,7 @@ pub mod place;
 pub mod process;
 pub mod procfs;
 pub mod remote;
+pub mod reserved;
 pub mod rules;
 pub mod spoof;
 

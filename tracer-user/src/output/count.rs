@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
-    attribute::{Who, place::Pod},
+    attribute::{Who, place::Pod, reserved::is_ours},
     report::{ConnectionRow, Party},
 };
 
@@ -57,8 +57,8 @@ fn key(party: &Party) -> String {
     let claim = &party.claim;
     match (&claim.who, &claim.place.pod) {
         (Who::Process { name }, Some(pod)) => format!("{}({name})", workload(pod)),
-        // Never the same as a pod, whatever it calls itself.
-        (Who::Process { name }, None) if name.contains('/') => format!("process {name}"),
+        // Never the same as a pod or an address, whatever it calls itself.
+        (Who::Process { name }, None) if name.contains('/') || is_ours(name) => format!("process {name}"),
         (Who::Pod(pod), _) => workload(pod),
         (Who::Service { namespace, name, .. }, _) => format!("svc/{namespace}/{name}"),
         (Who::Node { name, .. }, _) => format!("node/{name}"),
@@ -73,5 +73,30 @@ fn workload(pod: &Pod) -> String {
         _ if !pod.is_named() => format!("pod/{}", pod.uid),
         Some(workload) => format!("{}/{}", pod.namespace, workload.name),
         None => format!("{}/{}", pod.namespace, pod.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::fixture;
+
+    #[test]
+    fn a_process_is_never_counted_with_what_has_no_name() {
+        let mut row = fixture::connections().remove(0);
+        let mut end = |claim| {
+            row.source.claim = std::sync::Arc::new(claim);
+            key(&row.source)
+        };
+        let address = end(fixture::unknown());
+        assert!(address.parse::<std::net::IpAddr>().is_ok(), "{address}");
+        for (name, want) in [
+            ("curl", "curl".to_owned()),
+            ("unknown", "process unknown".to_owned()),
+            ("shop/web", "process shop/web".to_owned()),
+            (address.as_str(), format!("process {address}")),
+        ] {
+            assert_eq!(end(fixture::process(name)), want);
+        }
     }
 }

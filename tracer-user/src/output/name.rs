@@ -21,19 +21,20 @@ use crate::{
     attribute::{
         Claim, Who,
         place::{Human, Pod, Via},
+        reserved::is_ours,
     },
     graph::{Node, NodeKind},
     report::Party,
 };
 
-/// A part of a name: quoted also when it holds our own marks between parts.
-struct Part<'a>(&'a str);
+/// A foreign name, or a part of one: quoted also when it is a word of ours or holds our own marks between parts.
+pub(super) struct Part<'a>(pub(super) &'a str);
 
 impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(text) = self;
         let word = Word(text).to_string();
-        if text.contains(['/', '(', ')']) && !word.starts_with('"') {
+        if (text.contains(['/', '(', ')']) || is_ours(text)) && !word.starts_with('"') {
             return write!(f, "\"{word}\"");
         }
         f.write_str(&word)
@@ -115,8 +116,8 @@ impl fmt::Display for HumanName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(Human { name, session, by }) = self;
         match (name, by, session) {
-            (Some(name), Some(by), _) => write!(f, "by {} ({})", Word(name), Shown(by)),
-            (Some(name), None, _) => write!(f, "by {}", Word(name)),
+            (Some(name), Some(by), _) => write!(f, "by {} ({})", Part(name), Shown(by)),
+            (Some(name), None, _) => write!(f, "by {}", Part(name)),
             (None, Some(by), _) => write!(f, "by {}", Shown(by)),
             (None, None, Some(session)) => write!(f, "by session {}", Word(session)),
             (None, None, None) => f.write_str("by somebody"),
@@ -163,6 +164,11 @@ impl fmt::Display for Evidence<'_> {
     }
 }
 
+/// Whether a node's label is a word or an address of ours, not a name.
+pub(super) const fn is_nameless(node: &Node) -> bool {
+    matches!(node.kind, NodeKind::External | NodeKind::Unknown)
+}
+
 /// A graph node with its box, when that is not the host's: `etcd`, `shop/client`, `netns/blue/nginx`.
 pub(crate) struct Place<'a>(pub(crate) &'a Node);
 
@@ -181,9 +187,15 @@ impl fmt::Display for Place<'_> {
             // The host, or a network namespace that is no cluster's.
             (NodeKind::Namespace, ..) if group == label => Word(label).fmt(f)?,
             (NodeKind::Namespace, ..) => write!(f, "namespace/{}", Part(label))?,
+            (_, _, Some(("namespace", namespace))) if is_nameless(node) => {
+                write!(f, "{}/{}", Part(namespace), Word(label))?;
+            }
             (_, _, Some(("namespace", namespace))) => write!(f, "{}/{}", Part(namespace), Part(label))?,
             (NodeKind::Process, _, None) => Part(label).fmt(f)?,
             (_, _, None) => Word(label).fmt(f)?,
+            (_, _, Some(_)) if !is_nameless(node) && is_ours(label) => {
+                write!(f, "{}/{}", Word(group), Part(label))?;
+            }
             (_, _, Some(_)) => Word(&format!("{group}/{label}")).fmt(f)?,
         }
         if node.process_count > 1 {
@@ -298,6 +310,22 @@ mod tests {
         ];
         for (case, claim, want) in cases {
             assert_eq!(Name(&claim).to_string(), want, "case: {case}");
+        }
+    }
+
+    #[test]
+    fn a_process_called_as_a_word_of_ours_is_quoted() {
+        let in_pod = fixture::in_pod(fixture::process("unknown"), "shop", "web", Some("web"));
+        let cases = [
+            (fixture::unknown(), "unknown"),
+            (fixture::process("unknown"), "\"unknown\""),
+            (fixture::external("10.0.0.9", None), "external"),
+            (fixture::process("external"), "\"external\""),
+            (fixture::process("10.0.0.9"), "\"10.0.0.9\""),
+            (in_pod, "shop/web(\"unknown\")"),
+        ];
+        for (claim, want) in cases {
+            assert_eq!(Name(&claim).to_string(), want);
         }
     }
 

@@ -4,7 +4,7 @@
 use super::{
     Check, Evidence, Finding, Scene, Verdict, gaps, is_apiserver, is_component, is_etcd_client_port,
 };
-use crate::attribute::{Quality, Who};
+use crate::attribute::{Quality, Who, reserved::is_ours};
 
 /// What a client of etcd is to this check.
 enum Client {
@@ -111,7 +111,13 @@ fn judge(client: &Evidence, allow: &[String]) -> Client {
 
 fn describe(one: &Evidence) -> String {
     match &one.source.process {
-        Some(process) => format!("{}[{}]", one.source.claim.who.label(), process.tgid),
+        Some(process) => {
+            let label = one.source.claim.who.label();
+            if matches!(&one.source.claim.who, Who::Process { name } if is_ours(name)) {
+                return format!("\"{label}\"[{}]", process.tgid);
+            }
+            format!("{label}[{}]", process.tgid)
+        }
         None => one.source.address.ip().to_string(),
     }
 }

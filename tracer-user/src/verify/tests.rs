@@ -171,7 +171,7 @@ fn etcd_may_be_reached_by_its_own_and_by_those_allowed() {
         role: None,
     };
     let curl = || process("curl", 300);
-    let cases: [Case<'_>; 15] = [
+    let cases: [Case<'_>; 16] = [
         ("nobody", vec![], &[], Pass, "0 connections"),
         ("the apiserver", vec![apiserver()], &[], Pass, "1 connections"),
         (
@@ -238,6 +238,13 @@ fn etcd_may_be_reached_by_its_own_and_by_those_allowed() {
             &[],
             Inconclusive,
             "unknown[400]",
+        ),
+        (
+            "a process that is called unknown",
+            vec![process("unknown", 400)],
+            &[],
+            Fail,
+            "\"unknown\"[400]",
         ),
         (
             "a thread's name alone",

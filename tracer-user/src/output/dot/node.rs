@@ -3,11 +3,11 @@
 use std::{fmt::Write as _, net::SocketAddr};
 
 use crate::{
-    attribute::{Quality, Who},
+    attribute::{Quality, Who, reserved::is_ours},
     graph::{Node, NodeKind},
     output::{
         escape::{Dot, Shown},
-        name::{HumanName, SPOOFED},
+        name::{HumanName, Part, SPOOFED, is_nameless},
     },
 };
 
@@ -89,7 +89,11 @@ fn label(node: &Node) -> String {
         | Who::External { .. }
         | Who::Unknown { .. } => node.label.clone(),
     };
-    let mut lines = vec![Dot(Shown(&name)).to_string()];
+    let mut lines = vec![if is_ours(&name) && !is_nameless(node) {
+        Dot(Part(&name)).to_string()
+    } else {
+        Dot(Shown(&name)).to_string()
+    }];
     let kind = kind(node);
     lines.push(match (node.kind, node.process_count, node.pids.as_slice()) {
         (NodeKind::External, ..) | (_, 0, _) => kind,
