@@ -121,3 +121,26 @@ fn a_process_called_as_our_words_is_quoted_in_every_format() {
 fn netns_of(pair: &Pair) -> String {
     format!("netns/{}", pair.netns.inode())
 }
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn letters_that_imitate_others_are_escaped_in_every_format() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    // The first letter of the client's name is Cyrillic, and so is all of the server's, which imitates nothing.
+    let mut pair = Pair::start("\u{435}tcd", "\u{436}\u{443}\u{43a}").unwrap();
+    pair.server.listen("127.0.0.1:5000").unwrap();
+    pair.client.dial("127.0.0.1:5000", 2).unwrap();
+    for (view, shown) in [
+        (&["graph", "--duration", "0"][..], "\\u{435}tcd"),
+        (&["graph", "--duration", "0", "-o", "dot"], "\\\\u{435}tcd"),
+        (&["connections"], "\\u{435}tcd"),
+        (&["connections", "-o", "json"], "\\u0435tcd"),
+    ] {
+        let said = tracer::run(view).unwrap().stdout;
+        assert!(said.contains(shown), "{view:?}: {said}");
+        assert!(!said.contains("\u{435}tcd"), "{view:?}: {said}");
+        assert!(said.contains("\u{436}\u{443}\u{43a}"), "{view:?}: {said}");
+    }
+}

@@ -9,6 +9,9 @@ use std::{
 };
 
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter};
+use unicode_security::{
+    RestrictionLevel, RestrictionLevelDetection as _, is_potential_mixed_script_confusable_char,
+};
 
 /// Whether a character of a foreign string is shown as itself. Everything else becomes a visible escape.
 ///
@@ -19,6 +22,43 @@ fn is_plain(c: char) -> bool {
         // The second is what bytes that are not UTF-8 were replaced by.
         ' '..='~' | char::REPLACEMENT_CHARACTER => true,
         _ => c.is_alphanumeric() && !is_right_to_left(c) && !is_blank_letter(c),
+    }
+}
+
+/// Pieces of `text`: runs of letters and digits, and the single characters between them; and whether a run is shown as
+/// it is. One whose letters imitate others is not.
+fn runs(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let end = match rest.find(|c: char| !c.is_alphanumeric()) {
+            Some(0) => first.len_utf8(),
+            Some(end) => end,
+            None => rest.len(),
+        };
+        let (run, after) = rest.split_at(end);
+        rest = after;
+        Some((run, !first.is_alphanumeric() || !imitates(run)))
+    })
+}
+
+/// Whether a run of letters and digits mixes scripts as no language does (Latin and Cyrillic, not Japanese's three), uses
+/// letters that are there for compatibility (fullwidth, mathematical), or consists of letters that look like Latin ones.
+fn imitates(run: &str) -> bool {
+    let foreign = || run.chars().filter(|c| !c.is_ascii());
+    if run.is_ascii() {
+        return false;
+    }
+    let confusable = |c: char| is_potential_mixed_script_confusable_char(c);
+    match run.detect_restriction_level() {
+        RestrictionLevel::ASCIIOnly | RestrictionLevel::SingleScript => {
+            let mut letters = run.chars().filter(|c| c.is_alphabetic()).peekable();
+            letters.peek().is_some() && letters.all(confusable)
+        }
+        RestrictionLevel::HighlyRestrictive => foreign().any(confusable),
+        RestrictionLevel::ModeratelyRestrictive
+        | RestrictionLevel::MinimallyRestrictive
+        | RestrictionLevel::Unrestricted => true,
     }
 }
 
@@ -39,12 +79,14 @@ pub struct Shown<'a>(pub &'a str);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(text) = *self;
-        for c in text.chars() {
-            match c {
-                '\\' => f.write_str("\\\\")?,
-                c if is_plain(c) => f.write_char(c)?,
-                c if u32::from(c) < 0x100 => write!(f, "\\x{:02x}", u32::from(c))?,
-                c => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+        for (run, honest) in runs(text) {
+            for c in run.chars() {
+                match c {
+                    '\\' => f.write_str("\\\\")?,
+                    c if c.is_ascii() && is_plain(c) || honest && is_plain(c) => f.write_char(c)?,
+                    c if u32::from(c) < 0x100 => write!(f, "\\x{:02x}", u32::from(c))?,
+                    c => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                }
             }
         }
         Ok(())
@@ -154,12 +196,14 @@ impl<F: Formatter> Formatter for Safe<F> {
         if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return writer.write_all(fragment.as_bytes());
         }
-        for c in fragment.chars() {
-            if is_plain(c) {
-                writer.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
-            } else {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(writer, "\\u{unit:04x}")?;
+        for (run, honest) in runs(fragment) {
+            for c in run.chars() {
+                if c.is_ascii() && is_plain(c) || honest && is_plain(c) {
+                    writer.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
+                } else {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        write!(writer, "\\u{unit:04x}")?;
+                    }
                 }
             }
         }
@@ -182,6 +226,63 @@ mod tests {
         ))
         .unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn letters_that_imitate_others_are_shown_as_what_they_are() {
+        let cases = [
+            (
+                "Cyrillic in Latin",
+                "kube-\u{430}piserver",
+                "kube-\\u{430}piserver",
+            ),
+            ("Greek in Latin", "\u{3bf}pen", "\\u{3bf}pen"),
+            (
+                "a whole word of lookalikes",
+                "k-\u{435}\u{455}",
+                "k-\\u{435}\\u{455}",
+            ),
+            (
+                "with a letter that is escaped anyway",
+                "k\u{430}\u{5d0}",
+                "k\\u{430}\\u{5d0}",
+            ),
+            ("fullwidth", "\u{ff45}tcd", "\\u{ff45}tcd"),
+            ("mathematical", "\u{1d41e}tcd", "\\u{1d41e}tcd"),
+            ("a numeral that is a letter", "et\u{217d}d", "et\\u{217d}d"),
+            ("Lisu capitals", "\u{a4d0}\u{a4e2}", "\\u{a4d0}\\u{a4e2}"),
+            (
+                "a stroke of Han as a hyphen",
+                "kube\u{4e00}proxy",
+                "kube\\u{4e00}proxy",
+            ),
+            (
+                "a Russian word",
+                "\u{43a}\u{43b}\u{438}\u{435}\u{43d}\u{442}",
+                "\u{43a}\u{43b}\u{438}\u{435}\u{43d}\u{442}",
+            ),
+            (
+                "a Russian word beside a Latin one",
+                "etcd-\u{436}\u{443}\u{43a}",
+                "etcd-\u{436}\u{443}\u{43a}",
+            ),
+            (
+                "a Greek word",
+                "\u{3bb}\u{3cc}\u{3b3}\u{3bf}\u{3c2}",
+                "\u{3bb}\u{3cc}\u{3b3}\u{3bf}\u{3c2}",
+            ),
+            (
+                "Japanese and Latin",
+                "web\u{3055}\u{3070}\u{65e5}",
+                "web\u{3055}\u{3070}\u{65e5}",
+            ),
+            ("French", "caf\u{e9}", "caf\u{e9}"),
+            ("one accented letter", "\u{e9}", "\u{e9}"),
+        ];
+        for (case, raw, shown) in cases {
+            assert_eq!(Shown(raw).to_string(), shown, "case: {case}");
+            assert_eq!(json(raw).is_ascii(), shown.is_ascii(), "JSON, case: {case}");
+        }
     }
 
     #[test]
