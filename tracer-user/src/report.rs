@@ -151,6 +151,8 @@ pub struct ListenerRow {
     pub group: String,
     /// Established connections that came in by this port, now.
     pub connections: u64,
+    /// Harmless arguments of the process that holds it; empty when unknown. Hostile.
+    pub args: Arc<[String]>,
 }
 
 /// One row of `components`.

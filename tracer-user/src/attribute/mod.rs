@@ -107,12 +107,16 @@ impl Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
-    /// Path of the executable, from exec or /proc.
+    /// The file that runs: its name as the kernel told at `execve`, or its path from /proc.
     Exe,
+    /// The path given to `execve`, which may be a link's, or the program of the parent it was forked by.
+    Exec,
     /// `argv[0]` or a subcommand.
     Argv,
     /// Name of the thread alone: anybody can set it.
     Comm,
+    /// What it was before records were lost: it may have become another program since.
+    Outdated,
     /// The owner of the listening socket the connection came in by.
     Listener,
     /// The inventory of pods, services and nodes has the address.
@@ -169,12 +173,18 @@ impl Claim {
 pub struct ProcessRef {
     /// Thread group id.
     pub tgid: u32,
+    /// Which process of all that had this id: ids are used again.
+    pub instance: u64,
+    /// Which program of all that were seen: a process becomes another by exec.
+    pub program: u64,
     /// Real user id.
     pub uid: u32,
     /// cgroup v2 id; 0 when unknown.
     pub cgroup_id: u64,
     /// Name of the process (of its leader where known). Hostile: escape before showing.
     pub comm: Arc<str>,
-    /// Path of the executable; absent when neither exec nor /proc told. Hostile.
+    /// Path of the executable, or the bare name of its file where only that is known; absent when nothing told. Hostile.
     pub exe: Option<Arc<str>>,
+    /// The kernel or /proc told that file, not the path given to `execve` alone.
+    pub exe_known: bool,
 }

@@ -11,6 +11,7 @@
 //! kube-apiserver?  external       an address elsewhere, with or without a guess
 //! ```
 //!
+//! What a process was before records were lost is a guess, too: `env?`.
 //! Then the process id `[4242]`, the word SPOOFED where it calls itself what it is not, and `by alice (sudo)` where a
 //! person is behind it. `?` is a guess and nothing else is. A foreign name that could be taken for this is quoted.
 
@@ -19,7 +20,7 @@ use std::fmt;
 use super::escape::{Shown, Word};
 use crate::{
     attribute::{
-        Claim, Who,
+        Claim, Quality, Who,
         place::{Human, Pod, Via},
         reserved::is_ours,
     },
@@ -46,6 +47,20 @@ impl fmt::Display for Part<'_> {
 pub struct Name<'a>(pub &'a Claim);
 
 impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(claim) = self;
+        WhoName(claim).fmt(f)?;
+        if claim.quality == Quality::Outdated {
+            f.write_str("?")?;
+        }
+        Ok(())
+    }
+}
+
+/// The same without the mark of a guess.
+struct WhoName<'a>(&'a Claim);
+
+impl fmt::Display for WhoName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(claim) = self;
         match &claim.who {

@@ -47,6 +47,8 @@ pub struct Pipeline {
     finished: Builder,
     changes: Vec<Change>,
     counters: Counters,
+    /// When they were read.
+    counted_ns: u64,
     undecodable: u64,
     delivered: u64,
     snapshots_incomplete: u64,
@@ -76,6 +78,7 @@ impl Pipeline {
             finished: Builder::default(),
             changes: Vec::new(),
             counters: Counters::default(),
+            counted_ns: 0,
             undecodable: 0,
             delivered: 0,
             snapshots_incomplete: 0,
@@ -150,7 +153,13 @@ impl Pipeline {
                 self.tracker.snapshot_end(*at_ns, *complete);
             }
             Signal::Process(facts) => self.attribution.processes.facts(facts),
-            Signal::Counters(counters) => self.counters = **counters,
+            Signal::Counters(counters) => {
+                if counters.lost() > self.counters.lost() {
+                    self.attribution.processes.lost(self.counted_ns, self.now_ns);
+                }
+                self.counters = **counters;
+                self.counted_ns = self.now_ns;
+            }
             Signal::Degraded(degraded) => {
                 self.degraded.insert(Degraded::clone(degraded));
             }
@@ -225,7 +234,12 @@ impl Pipeline {
                 self.advance(event.at_ns);
                 self.attribution.cgroups().event(&event);
             }
-            Err(_reason) => self.undecodable += 1,
+            Err(_reason) => {
+                self.undecodable += 1;
+                self.attribution
+                    .processes
+                    .lost(self.now_ns, self.now_ns.saturating_add(1));
+            }
         }
     }
 

@@ -9,8 +9,8 @@ use std::{
 
 use super::{Pipeline, describe::side};
 use crate::{
-    attribute::Who,
-    report::{ComponentRow, ConnectionRow, ListenerRow},
+    attribute::{Claim, Who, rules::PortUse},
+    report::{ComponentRow, ConnectionRow, ListenerRow, Party},
     track::{Connection, End, Listener},
 };
 
@@ -67,8 +67,12 @@ impl Pipeline {
         let mut rows: Vec<ListenerRow> = all
             .iter()
             .filter(|listener| listener.end.owner.is_none_or(|(owner, _)| owner.tgid != own))
-            .map(|listener| ListenerRow {
-                party: self.attribution.listener(listener).party,
+            .map(|listener| (listener, self.attribution.listener(listener).party))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|(listener, party)| ListenerRow {
+                args: self.attribution.args_of(&party),
+                party,
                 family_v6: listener.end.family_v6,
                 group: self
                     .attribution
@@ -92,9 +96,22 @@ impl Pipeline {
         rows
     }
 
+    /// Who a party's process is, as it is known now; its place is that which it had. Absent when it has been forgotten.
+    pub fn name_again(&mut self, party: &Party, used: PortUse) -> Option<Arc<Claim>> {
+        let process = party.process.as_ref()?;
+        let claim = self
+            .attribution
+            .processes
+            .claim_of(process.tgid, process.program, used)?;
+        Some(Arc::new(Claim {
+            place: party.claim.place.clone(),
+            ..Claim::clone(&claim)
+        }))
+    }
+
     /// Processes that were recognised as components, in stable order: those that hold a socket now.
     pub fn components(&mut self) -> Vec<ComponentRow> {
-        let mut rows: BTreeMap<(String, u32), ComponentRow> = BTreeMap::new();
+        let mut rows: BTreeMap<ComponentKey, ComponentRow> = BTreeMap::new();
         for row in self.listeners() {
             let listening = row.party.address;
             if let Some(component) = component_row(&mut rows, &row.party, row.group.clone()) {
@@ -111,9 +128,12 @@ impl Pipeline {
     }
 }
 
+/// Name, thread group id, and which process of all that had it.
+type ComponentKey = (String, u32, u64);
+
 fn component_row<'a>(
-    rows: &'a mut BTreeMap<(String, u32), ComponentRow>,
-    party: &crate::report::Party,
+    rows: &'a mut BTreeMap<ComponentKey, ComponentRow>,
+    party: &Party,
     group: String,
 ) -> Option<&'a mut ComponentRow> {
     let process = party.process.as_ref()?;
@@ -122,7 +142,7 @@ fn component_row<'a>(
     }
     let name = party.claim.who.label().into_owned();
     Some(
-        rows.entry((name.clone(), process.tgid))
+        rows.entry((name.clone(), process.tgid, process.instance))
             .or_insert_with(|| ComponentRow {
                 name,
                 process: process.clone(),

@@ -48,6 +48,11 @@ impl Asker {
         }
     }
 
+    /// Records were lost: anybody may have become another program, and is asked about again.
+    pub(super) fn forget(&mut self) {
+        self.asked.clear();
+    }
+
     /// Oldest first: a child that did no exec is known by its parent.
     fn tell(&mut self, tgid: u32, sink: &mut Sink<'_>) {
         if self.asked.len() >= ASKED_MAX {
@@ -149,6 +154,15 @@ mod tests {
         record.header.kind = kind::EXEC;
         assert_eq!(told(&mut asker, record.as_bytes()), [0_u32; 0]);
         assert_eq!(told(&mut asker, opened(20).as_bytes()), [20]);
+    }
+
+    #[test]
+    fn after_a_loss_all_are_asked_about_again() {
+        let tree = Tree::new("loss", [(10, 1)]);
+        let mut asker = tree.asker();
+        assert_eq!(told(&mut asker, opened(10).as_bytes()), [10]);
+        asker.forget();
+        assert_eq!(told(&mut asker, opened(10).as_bytes()), [10]);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct Live {
     waiter: Waiter,
     rows: Vec<u8>,
     remembered: Vec<(u64, u64)>,
+    /// Records lost so far, by the counters.
+    lost: u64,
 }
 
 impl Live {
@@ -106,6 +108,7 @@ impl Live {
             wait: BUSY,
             rows: Vec::new(),
             remembered: Vec::new(),
+            lost: 0,
         };
         sink(&Signal::Start(&live.opened.session));
         for degraded in live.opened.degraded.iter().chain(&setup.missing) {
@@ -205,6 +208,10 @@ impl Live {
     /// When the kernel refuses the look-up.
     pub fn counters(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
         let counters = self.opened.attached.counters()?;
+        if counters.lost() > self.lost {
+            self.lost = counters.lost();
+            self.proc.forget();
+        }
         sink(&Signal::Counters(&counters));
         Ok(())
     }
@@ -240,6 +247,8 @@ impl Live {
     /// told before it, and what was closed before the walk of the table has been told before `SnapshotEnd`.
     fn snapshot(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
         self.drain(sink);
+        // After a loss the snapshot's rows are asked about again.
+        self.counters(sink)?;
         let began_ns = clock::boot_ns();
         self.next_snapshot_ns = began_ns.saturating_add(self.interval_ns);
         sink(&Signal::SnapshotBegin { at_ns: began_ns });

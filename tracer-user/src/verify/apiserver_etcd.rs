@@ -2,26 +2,31 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    Check, Evidence, Finding, Scene, Verdict, gaps, is_apiserver, is_component, is_etcd_client_port,
+    Check, Evidence, Finding, Scene, Verdict, gaps,
+    servers::{self, ETCD_CLIENT_PORT},
+    standing::{self, Standing, executable, is_apiserver},
 };
 use crate::{
-    attribute::Who,
+    attribute::{Quality, Who},
     event::TcpState,
-    report::{ComponentRow, ConnectionRow, Party},
+    report::{ComponentRow, ConnectionRow, Party, ProcessRef},
 };
 
+/// The executable of k3s, of which the arguments say that it is a server.
+const SINGLE_BINARY: &str = "k3s";
+
 pub(super) fn check(scene: &Scene<'_>) -> Finding {
-    let apiservers: Vec<&ComponentRow> = scene
-        .components
-        .iter()
-        .filter(|row| is_apiserver(&row.claim.who))
-        .collect();
     let finding = |verdict, reason, evidence| Finding {
         check: Check::ApiserverEtcd,
         verdict,
         reason,
         evidence,
     };
+    let apiservers: Vec<&ComponentRow> = scene
+        .components
+        .iter()
+        .filter(|row| is_apiserver(&row.claim.who))
+        .collect();
     if apiservers.is_empty() {
         return finding(
             Verdict::Inconclusive,
@@ -31,53 +36,113 @@ pub(super) fn check(scene: &Scene<'_>) -> Finding {
     }
     let mut evidence = Vec::new();
     let mut without = Vec::new();
+    let mut doubts = Vec::new();
     for apiserver in &apiservers {
-        let own = scene
+        let name = format!("{}[{}]", apiserver.name, apiserver.process.tgid);
+        if let Standing::Unsure(why) | Standing::Not(why) = standing_of(apiserver) {
+            doubts.push(format!("whether {name} is one is not sure: {why}"));
+            continue;
+        }
+        let remote = remote_ports(scene, &apiserver.process);
+        let mut sure = Vec::new();
+        let mut unsure = 0_usize;
+        let established = scene
             .connections
             .iter()
-            .filter(|row| is_of(&row.source, apiserver.process.tgid));
-        let to_etcd: Vec<&ConnectionRow> = own
-            .filter(|row| row.state == TcpState::Established && is_etcd(&row.destination))
-            .collect();
-        if to_etcd.is_empty() {
-            without.push(format!("{}[{}]", apiserver.name, apiserver.process.tgid));
+            .filter(|row| row.state == TcpState::Established && is_of(&row.source, &apiserver.process));
+        for row in established {
+            match is_etcd(scene, &row.destination, &remote) {
+                Some(true) => sure.push(row),
+                Some(false) => unsure += 1,
+                None => {}
+            }
         }
-        evidence.extend(group(&to_etcd));
-    }
-    if without.is_empty() {
-        let total: u64 = evidence.iter().map(|one| one.connections).sum();
-        let reason = format!(
-            "{} of {} kube-apiserver(s) hold {total} connections to etcd",
-            apiservers.len(),
-            apiservers.len()
-        );
-        return finding(Verdict::Pass, reason, evidence);
+        match (sure.is_empty(), unsure) {
+            (true, 0) => without.push(name),
+            (true, _) => doubts.push(format!(
+                "whether what {name} is connected to is an etcd is not sure"
+            )),
+            (false, _) => {}
+        }
+        evidence.extend(group(&sure));
     }
     let gaps = gaps(scene.health);
-    let reason = format!("no live connection to an etcd: {}", without.join(", "));
-    if gaps.is_empty() {
-        finding(Verdict::Fail, reason, evidence)
+    if !without.is_empty() {
+        let reason = format!("no live connection to an etcd: {}", without.join(", "));
+        return if gaps.is_empty() {
+            finding(Verdict::Fail, reason, evidence)
+        } else {
+            finding(
+                Verdict::Inconclusive,
+                format!("{reason}; but {}", gaps.join("; ")),
+                evidence,
+            )
+        };
+    }
+    if !doubts.is_empty() {
+        return finding(Verdict::Inconclusive, doubts.join("; "), evidence);
+    }
+    let total: u64 = evidence.iter().map(|one| one.connections).sum();
+    let reason = format!(
+        "{} of {} kube-apiserver(s) hold {total} connections to etcd",
+        apiservers.len(),
+        apiservers.len()
+    );
+    finding(Verdict::Pass, reason, evidence)
+}
+
+/// Whether a process is a kube-apiserver. Of a single binary only its arguments tell; here nobody gains by lying.
+fn standing_of(row: &ComponentRow) -> Standing {
+    let single = row.claim.quality == Quality::Argv && executable(Some(&row.process)) == Some(SINGLE_BINARY);
+    if single {
+        Standing::Sure
     } else {
-        finding(
-            Verdict::Inconclusive,
-            format!("{reason}; but {}", gaps.join("; ")),
-            evidence,
-        )
+        standing::of(&row.claim)
     }
 }
 
-fn is_of(party: &Party, tgid: u32) -> bool {
-    party.process.as_ref().is_some_and(|process| process.tgid == tgid)
+/// Whether an end is of this very process: ids are used again.
+fn is_of(party: &Party, process: &ProcessRef) -> bool {
+    let is = |of: &ProcessRef| of.tgid == process.tgid && of.instance == process.instance;
+    party.process.as_ref().is_some_and(is)
 }
 
-/// A local etcd by name, a remote one by its port.
-fn is_etcd(party: &Party) -> bool {
+/// Ports of the etcd elsewhere: what the API server was told, and the usual one.
+fn remote_ports(scene: &Scene<'_>, process: &ProcessRef) -> Vec<u16> {
+    let told = scene
+        .listeners
+        .iter()
+        .filter(|row| is_of(&row.party, process))
+        .flat_map(|row| row.args.iter())
+        .filter_map(|arg| arg.strip_prefix("--etcd-servers="));
+    told.flat_map(servers::ports)
+        .flatten()
+        .chain([ETCD_CLIENT_PORT])
+        .collect()
+}
+
+/// Whether an end is an etcd: one here by its name, one elsewhere by its port. `Some(false)` where it may be one.
+fn is_etcd(scene: &Scene<'_>, party: &Party, remote: &[u16]) -> Option<bool> {
+    if servers::is_etcd(&party.claim.who) {
+        let listener = scene.listeners.iter().find(|row| {
+            let (own, listening) = (&party.process, &row.party.process);
+            own.as_ref()
+                .zip(listening.as_ref())
+                .is_some_and(|(own, listening)| {
+                    own.tgid == listening.tgid && own.program == listening.program
+                })
+                && servers::is_etcd(&row.party.claim.who)
+        });
+        let sure =
+            servers::is_sure(&party.claim) || listener.is_some_and(|row| servers::is_sure(&row.party.claim));
+        return Some(sure);
+    }
     match &party.claim.who {
-        who @ Who::Component { .. } => is_component(who, "etcd"),
         Who::External { .. } | Who::Node { .. } | Who::Pod(_) | Who::Service { .. } => {
-            is_etcd_client_port(party)
+            remote.contains(&party.address.port()).then_some(true)
         }
-        Who::Process { .. } | Who::Unknown { .. } => false,
+        Who::Unknown { .. } => (party.address.port() == ETCD_CLIENT_PORT).then_some(false),
+        Who::Component { .. } | Who::Process { .. } => None,
     }
 }
 

@@ -5,32 +5,26 @@
 
 mod apiserver_etcd;
 mod etcd_clients;
+mod servers;
+mod standing;
 #[cfg(test)]
 mod tests;
-
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-};
+mod window;
 
 use crate::{
-    attribute::Who,
     graph::Health,
-    report::{ComponentRow, ConnectionRow, Happened, Happening, Party},
+    report::{ComponentRow, ConnectionRow, ListenerRow, Party},
 };
 
-/// Port on which etcd serves its clients by default; what else an etcd listens on is told by its peers and metrics.
-pub const ETCD_CLIENT_PORT: u16 = 2379;
-
-/// Distinct clients kept of a window; more are counted together.
-const CLIENTS_MAX: usize = 4096;
+pub use servers::ETCD_CLIENT_PORT;
+pub use window::Window;
 
 /// What can be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
     /// Every kube-apiserver has live connections to an etcd.
     ApiserverEtcd,
-    /// Nobody but kube-apiserver, etcd and those allowed reached etcd's client port.
+    /// Nobody but kube-apiserver, etcd and those allowed reached an etcd here.
     EtcdClients,
 }
 
@@ -110,54 +104,6 @@ impl Report {
     }
 }
 
-/// Who reached etcd's client port during a window: what connections at its end no longer show.
-#[derive(Debug, Default)]
-pub struct Window {
-    reached: BTreeMap<(IpAddr, u32, u32, SocketAddr), Evidence>,
-    overflow: u64,
-}
-
-impl Window {
-    /// Takes a happening into account.
-    pub fn happening(&mut self, happening: &Happening) {
-        let reached = match happening.what {
-            Happened::Opened | Happened::Closed { .. } => true,
-            Happened::Accepted
-            | Happened::Failed { .. }
-            | Happened::ListenerOpened
-            | Happened::ListenerClosed => false,
-        };
-        if reached && is_etcd_client_port(&happening.destination) {
-            let opened = matches!(happening.what, Happened::Opened);
-            self.reach(&happening.source, &happening.destination, u64::from(opened));
-        }
-    }
-
-    /// Takes what is alive at the end into account; what opened before the window counts too.
-    pub fn connection(&mut self, row: &ConnectionRow) {
-        if is_etcd_client_port(&row.destination) {
-            let known = row.since_unix_ns.is_some();
-            self.reach(&row.source, &row.destination, u64::from(!known));
-        }
-    }
-
-    fn reach(&mut self, source: &Party, destination: &Party, connections: u64) {
-        let pid = source.process.as_ref().map_or(0, |process| process.tgid);
-        let key = (source.address.ip(), source.netns, pid, destination.address);
-        if self.reached.len() >= CLIENTS_MAX && !self.reached.contains_key(&key) {
-            self.overflow += 1;
-            return;
-        }
-        let evidence = self.reached.entry(key).or_insert_with(|| Evidence {
-            source: source.clone(),
-            destination: destination.clone(),
-            connections: 0,
-            note: String::new(),
-        });
-        evidence.connections += connections;
-    }
-}
-
 /// Everything a check looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene<'a> {
@@ -167,6 +113,8 @@ pub struct Scene<'a> {
     pub components: &'a [ComponentRow],
     /// What is alive at the end.
     pub connections: &'a [ConnectionRow],
+    /// What listens at the end.
+    pub listeners: &'a [ListenerRow],
     /// How far all of it can be trusted.
     pub health: &'a Health,
     /// Names of components, processes or addresses that may also reach etcd.
@@ -234,20 +182,4 @@ fn gaps(health: &Health) -> Vec<String> {
         format!("of {made} test connections the programs saw {seen}"),
     );
     gaps
-}
-
-fn is_etcd_client_port(party: &Party) -> bool {
-    party.address.port() == ETCD_CLIENT_PORT
-}
-
-/// Whether a claim is of this component, whatever its role.
-fn is_component(who: &Who, name: &str) -> bool {
-    who.component() == Some(name)
-}
-
-/// Single-binary distributions that hold a kube-apiserver, by component.
-const APISERVERS: [&str; 5] = ["kube-apiserver", "k3s-server", "kubelite", "rke2", "hyperkube"];
-
-fn is_apiserver(who: &Who) -> bool {
-    APISERVERS.iter().any(|name| is_component(who, name))
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use super::*;
+use std::net::SocketAddr;
+
+use super::{window::CLIENTS_MAX, *};
 use crate::{
-    attribute::{Claim, Quality},
+    attribute::{
+        Claim, Quality, Who,
+        place::{Place, Pod},
+    },
     event::TcpState,
-    report::{ClosedBy, ProcessRef, Side},
+    report::{ClosedBy, Happened, Happening, ProcessRef, Side},
 };
 
 const LOCAL_ETCD: &str = "127.0.0.1:2379";
@@ -29,14 +34,17 @@ fn party(who: Who, quality: Quality, tgid: u32, address: &str) -> Party {
             who,
             quality,
             by: "test".to_owned(),
-            place: crate::attribute::place::Place::default(),
+            place: Place::default(),
         }),
         process: (tgid != 0).then_some(ProcessRef {
             tgid,
+            instance: tgid.into(),
+            program: tgid.into(),
             uid: 0,
             cgroup_id: 0,
             comm,
             exe: None,
+            exe_known: false,
         }),
     }
 }
@@ -80,6 +88,14 @@ fn etcd() -> Party {
     component("etcd", 100, LOCAL_ETCD)
 }
 
+fn k3s() -> Party {
+    component("k3s-server", 9, "127.0.0.1:1")
+}
+
+fn other_etcd() -> Party {
+    component("etcd", 101, "10.0.0.1:3")
+}
+
 fn row(source: Party, destination: Party) -> ConnectionRow {
     ConnectionRow {
         source,
@@ -99,6 +115,20 @@ fn known(party: &Party) -> ComponentRow {
         claim: Arc::clone(&party.claim),
         group: "host".to_owned(),
         listening: Vec::new(),
+    }
+}
+
+/// What listens where a party is, as an etcd called with the ports of this file is.
+fn listening(party: &Party) -> ListenerRow {
+    ListenerRow {
+        party: party.clone(),
+        family_v6: false,
+        group: "host".to_owned(),
+        connections: 0,
+        args: Arc::from([
+            "etcd".to_owned(),
+            "--listen-client-urls=http://127.0.0.1:12379".to_owned(),
+        ]),
     }
 }
 
@@ -133,12 +163,14 @@ fn judge(
     for row in connections {
         window.connection(row);
     }
+    let listeners: Vec<ListenerRow> = components.iter().map(listening).collect();
     let components: Vec<ComponentRow> = components.iter().map(known).collect();
     let allow: Vec<String> = allow.iter().map(|name| (*name).to_owned()).collect();
     let scene = Scene {
         window: &window,
         components: &components,
         connections,
+        listeners: &listeners,
         health,
         allow: &allow,
     };
@@ -153,7 +185,7 @@ fn reached_by(clients: &[Party], health: &Health, allow: &[&str]) -> Finding {
         .collect();
     judge(
         Check::EtcdClients,
-        &[etcd(), apiserver()],
+        &[etcd(), apiserver(), k3s(), other_etcd()],
         &[],
         &reached,
         health,
@@ -171,23 +203,80 @@ fn etcd_may_be_reached_by_its_own_and_by_those_allowed() {
         role: None,
     };
     let curl = || process("curl", 300);
-    let cases: [Case<'_>; 16] = [
-        ("nobody", vec![], &[], Pass, "0 connections"),
+    let named = |quality| {
+        let who = Who::Component {
+            name: "kube-apiserver".to_owned(),
+            role: None,
+        };
+        party(who, quality, 402, "127.0.0.1:2")
+    };
+    let allowed = |quality| {
+        let who = Who::Process {
+            name: "curl".to_owned(),
+        };
+        party(who, quality, 403, "127.0.0.1:2")
+    };
+    let cases: [Case<'_>; 24] = [
+        (
+            "a copy of an executable under that name",
+            vec![component("kube-apiserver", 405, "127.0.0.1:2")],
+            &[],
+            Inconclusive,
+            "kube-apiserver[405]",
+        ),
+        (
+            "a path that may be a link's",
+            vec![named(Quality::Exec)],
+            &[],
+            Inconclusive,
+            "kube-apiserver[402]",
+        ),
+        (
+            "an argument alone",
+            vec![named(Quality::Argv)],
+            &[],
+            Inconclusive,
+            "kube-apiserver[402]",
+        ),
+        (
+            "what it was before a loss",
+            vec![named(Quality::Outdated)],
+            &[],
+            Inconclusive,
+            "kube-apiserver[402]",
+        ),
+        (
+            "allowed by what it says itself",
+            vec![allowed(Quality::Argv)],
+            &["curl"],
+            Inconclusive,
+            "curl[403]",
+        ),
+        (
+            "allowed by a link's name",
+            vec![allowed(Quality::Exec)],
+            &["curl"],
+            Inconclusive,
+            "curl[403]",
+        ),
+        (
+            "several programs in one file",
+            vec![component("hyperkube", 9, "127.0.0.1:1")],
+            &[],
+            Inconclusive,
+            "hyperkube[9]",
+        ),
+        (
+            "the etcd itself, whatever it is called",
+            vec![unnamed(100)],
+            &[],
+            Pass,
+            "1 connections",
+        ),
+        ("nobody", vec![], &[], Inconclusive, "nothing to judge"),
         ("the apiserver", vec![apiserver()], &[], Pass, "1 connections"),
-        (
-            "a single-binary apiserver",
-            vec![component("k3s-server", 9, "127.0.0.1:1")],
-            &[],
-            Pass,
-            "expected",
-        ),
-        (
-            "another etcd",
-            vec![component("etcd", 101, "10.0.0.1:3")],
-            &[],
-            Pass,
-            "expected",
-        ),
+        ("a single-binary apiserver", vec![k3s()], &[], Pass, "expected"),
+        ("another etcd", vec![other_etcd()], &[], Pass, "expected"),
         (
             "another component",
             vec![component("kubelet", 9, "127.0.0.1:1")],
@@ -248,7 +337,7 @@ fn etcd_may_be_reached_by_its_own_and_by_those_allowed() {
         ),
         (
             "a thread's name alone",
-            vec![party(thread, Quality::Comm, 401, "127.0.0.1:2")],
+            vec![party(thread.clone(), Quality::Comm, 401, "127.0.0.1:2")],
             &[],
             Inconclusive,
             "kube-apiserver[401]",
@@ -322,7 +411,7 @@ fn no_check_passes_on_a_recording_without_its_end() {
 
 #[test]
 fn how_a_client_reached_etcd_does_not_matter() {
-    use Verdict::{Fail, Pass};
+    use Verdict::{Fail, Inconclusive};
     let by = ClosedBy::Source;
     let refused = Happened::Failed {
         failure: crate::event::Failure::Refused,
@@ -335,7 +424,7 @@ fn how_a_client_reached_etcd_does_not_matter() {
             Some(Happened::Closed { by }),
             Fail,
         ),
-        ("it was refused", Some(refused), Pass),
+        ("it was refused", Some(refused), Inconclusive),
         ("it holds one since before", None, Fail),
     ];
     for (case, what, verdict) in cases {
@@ -354,12 +443,33 @@ fn how_a_client_reached_etcd_does_not_matter() {
 
 #[test]
 fn only_the_client_port_of_an_etcd_here_is_judged() {
-    use Verdict::{Inconclusive, Pass};
-    let peer = component("etcd", 100, "127.0.0.1:2380");
+    use Verdict::{Fail, Inconclusive};
+    let at = |address| component("etcd", 100, address);
     let far = external("10.9.9.9:2379");
+    let other = party(
+        Who::Process {
+            name: "my-etcd".to_owned(),
+        },
+        Quality::Exe,
+        100,
+        "127.0.0.1:2379",
+    );
     let cases = [
-        ("the peer port", vec![etcd()], peer, Pass),
+        ("the peer port", vec![etcd()], at("127.0.0.1:2380"), Inconclusive),
         ("an etcd elsewhere", vec![], far, Inconclusive),
+        (
+            "another port, for clients",
+            vec![at("0.0.0.0:12379")],
+            at("127.0.0.1:12379"),
+            Fail,
+        ),
+        (
+            "a port of which nobody knows for whom it is",
+            vec![at("0.0.0.0:4001")],
+            at("127.0.0.1:4001"),
+            Inconclusive,
+        ),
+        ("whoever listens on the usual port", vec![], other, Fail),
     ];
     for (case, components, destination, verdict) in cases {
         let reached = [happening(Happened::Opened, process("curl", 300), destination)];
@@ -369,6 +479,199 @@ fn only_the_client_port_of_an_etcd_here_is_judged() {
     let nobody = judge(Check::EtcdClients, &[], &[], &[], &well(), &[]);
     assert_eq!(nobody.verdict, Inconclusive);
     assert!(nobody.reason.contains("no etcd"));
+}
+
+#[test]
+fn only_the_control_planes_own_pods_are_expected() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    let within = |party: Party, uid: &str, namespace: &str, name: &str| {
+        let pod = Pod {
+            uid: uid.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+            ..Pod::default()
+        };
+        let place = Place {
+            pod: Some(Arc::new(pod)),
+            ..Place::default()
+        };
+        Party {
+            claim: Arc::new(Claim {
+                place,
+                ..Claim::clone(&party.claim)
+            }),
+            ..party
+        }
+    };
+    let hash = "40fd1c883492798a973420b1590f1fa1";
+    let cases = [
+        (
+            "its static pod",
+            within(apiserver(), hash, "kube-system", "kube-apiserver-n1"),
+            etcd(),
+            Pass,
+        ),
+        (
+            "a pod nobody named",
+            within(apiserver(), "7f-1", "", ""),
+            etcd(),
+            Inconclusive,
+        ),
+        (
+            "somebody's pod",
+            within(apiserver(), "7f-1", "team", "kube-apiserver-1"),
+            etcd(),
+            Fail,
+        ),
+        (
+            "a cluster in pods",
+            within(apiserver(), "7f-1", "team", "kube-apiserver-1"),
+            within(etcd(), "7f-2", "team", "etcd-0"),
+            Inconclusive,
+        ),
+    ];
+    for (case, client, server, verdict) in cases {
+        let reached = [happening(Happened::Opened, client.clone(), server.clone())];
+        let finding = judge(Check::EtcdClients, &[server, client], &[], &reached, &well(), &[]);
+        assert_eq!(finding.verdict, verdict, "{case}: {}", finding.reason);
+    }
+}
+
+#[test]
+fn a_process_id_that_is_used_again_and_a_process_that_becomes_another_are_two_clients() {
+    let as_other = |instance, program| {
+        let mut curl = process("curl", 200);
+        let mut server = apiserver();
+        for party in [&mut curl, &mut server] {
+            party.address = "127.0.0.1:40000".parse().unwrap();
+        }
+        let reference = curl.process.as_mut().unwrap();
+        (reference.instance, reference.program) = (instance, program);
+        [server, curl]
+    };
+    for (case, clients) in [
+        ("another process", as_other(7, 7)),
+        ("another program", as_other(200, 8)),
+    ] {
+        let both = reached_by(&clients, &well(), &[]);
+        assert_eq!(both.verdict, Verdict::Fail, "{case}");
+        assert!(both.reason.contains("curl[200]"), "{case}: {}", both.reason);
+        let mut turned = clients;
+        turned.reverse();
+        assert_eq!(
+            reached_by(&turned, &well(), &[]).verdict,
+            Verdict::Fail,
+            "{case}, turned"
+        );
+    }
+    let [_, other] = as_other(7, 7);
+    let held = [row(other, etcd())];
+    let finding = judge(Check::ApiserverEtcd, &[apiserver()], &held, &[], &well(), &[]);
+    assert_eq!(finding.verdict, Verdict::Fail, "its id's other process holds one");
+}
+
+#[test]
+fn names_are_made_anew_at_the_end() {
+    let mut window = Window::default();
+    window.happening(&happening(Happened::Opened, apiserver(), etcd()));
+    let known = [etcd(), apiserver()].map(|party| listening(&party));
+    let judged = |window: &Window| {
+        let scene = Scene {
+            window,
+            components: &[],
+            connections: &[],
+            listeners: &known,
+            health: &well(),
+            allow: &[],
+        };
+        run(&[Check::EtcdClients], &scene).verdict()
+    };
+    assert_eq!(judged(&window), Verdict::Pass);
+    window.rename(|party, _| (party.address.port() == 2379).then(|| Arc::clone(&party.claim)));
+    assert_eq!(judged(&window), Verdict::Inconclusive, "the client was forgotten");
+    window.rename(|party, _| {
+        let who = if party.address.port() == 2379 {
+            etcd()
+        } else {
+            process("bash", 1)
+        };
+        Some(who.claim)
+    });
+    assert_eq!(judged(&window), Verdict::Fail, "it was another program then");
+}
+
+#[test]
+fn each_connection_is_counted_once_whenever_it_began() {
+    let closed = |duration_ns| Happening {
+        duration_ns,
+        ..happening(
+            Happened::Closed { by: ClosedBy::Source },
+            process("curl", 300),
+            etcd(),
+        )
+    };
+    let opened = happening(Happened::Opened, process("curl", 300), etcd());
+    let older = ConnectionRow {
+        since_unix_ns: None,
+        ..row(process("curl", 300), etcd())
+    };
+    let cases: [(&str, Vec<Happening>, Vec<ConnectionRow>, u64); 4] = [
+        (
+            "it opened and closed",
+            vec![opened.clone(), closed(Some(5))],
+            vec![],
+            1,
+        ),
+        ("it was there and closed", vec![closed(None)], vec![], 1),
+        ("it was there and stays", vec![], vec![older.clone()], 1),
+        ("one of each", vec![opened, closed(None)], vec![older], 3),
+    ];
+    for (case, reached, rows, count) in cases {
+        let finding = judge(Check::EtcdClients, &[etcd()], &rows, &reached, &well(), &[]);
+        let total: u64 = finding.evidence.iter().map(|one| one.connections).sum();
+        assert_eq!((finding.verdict, total), (Verdict::Fail, count), "{case}");
+    }
+}
+
+#[test]
+fn nothing_passes_on_a_recording_that_breaks_off() {
+    let health = Health {
+        cut_off: true,
+        ..well()
+    };
+    let held = [row(apiserver(), etcd())];
+    let reached = [happening(Happened::Opened, apiserver(), etcd())];
+    for check in [Check::ApiserverEtcd, Check::EtcdClients] {
+        let finding = judge(check, &[etcd(), apiserver()], &held, &reached, &health, &[]);
+        assert_eq!(finding.verdict, Verdict::Inconclusive, "{}", finding.reason);
+        assert!(finding.reason.contains("recording"), "{}", finding.reason);
+    }
+}
+
+#[test]
+fn what_calls_itself_an_apiserver_or_an_etcd_proves_nothing() {
+    let says = |name: &str, tgid, address| {
+        let who = Who::Component {
+            name: name.to_owned(),
+            role: None,
+        };
+        party(who, Quality::Argv, tgid, address)
+    };
+    let liar = || says("kube-apiserver", 200, "127.0.0.1:40000");
+    let cases = [
+        ("an apiserver", liar(), etcd()),
+        ("an etcd", apiserver(), says("etcd", 100, LOCAL_ETCD)),
+    ];
+    for (case, client, server) in cases {
+        let held = [row(client.clone(), server.clone())];
+        let finding = judge(Check::ApiserverEtcd, &[client, server], &held, &[], &well(), &[]);
+        assert_eq!(
+            finding.verdict,
+            Verdict::Inconclusive,
+            "{case}: {}",
+            finding.reason
+        );
+    }
 }
 
 #[test]

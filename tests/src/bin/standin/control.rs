@@ -2,13 +2,15 @@
 
 use crate::beat::Beat;
 use crate::churn::Churn;
-use crate::dial::Dialed;
+use crate::dial::{self, Dialed};
 use crate::listen::{Listening, Manner};
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
 use std::str::FromStr;
 use std::time::Duration;
 use tests::listener::Transport;
@@ -23,6 +25,8 @@ pub(crate) struct Control {
     dialed: Dialed,
     churn: Option<Churn>,
     beats: Vec<Beat>,
+    /// Their input ends when this process does, and they with it.
+    children: Vec<Child>,
 }
 
 /// The answer to a command.
@@ -133,6 +137,18 @@ impl Control {
                 self.beats.iter_mut().for_each(Beat::rest);
                 Ok(String::new())
             }
+            "counts" => Ok(self.counts()),
+            _ => self.change(command, words),
+        }
+    }
+
+    /// What it is rather than what it connects.
+    fn change<'a>(
+        &mut self,
+        command: &str,
+        words: &mut Words<impl Iterator<Item = &'a str>>,
+    ) -> io::Result<String> {
+        match command {
             // cpu N: runs on that processor only from now on, threads started later included.
             "cpu" => pin(words.need("N")?),
             // call NAME: takes another name, as any process may.
@@ -140,12 +156,27 @@ impl Control {
                 let name: String = words.need("NAME")?;
                 fs::write("/proc/self/comm", name).map(|()| String::new())
             }
+            // become PATH: runs that program instead, which has the same name as its file, takes further commands, and
+            // inherits the held connections. It answers before: what is told it then is for the next program to read.
+            "become" => {
+                let path: String = words.need("PATH")?;
+                self.dialed.bequeath()?;
+                writeln!(io::stdout(), "ok")?;
+                Err(Command::new(path).exec())
+            }
+            // fork-dial-become ADDR PATH: a child that dials, then runs that program, holds the connection and ends with
+            // this process.
+            "fork-dial-become" => {
+                let address = words.need("ADDR")?;
+                let path: String = words.need("PATH")?;
+                self.children.push(dial::fork_dial_become(address, &path)?);
+                Ok(String::new())
+            }
             // login UID: begins a login session, as pam_loginuid does.
             "login" => {
                 let uid: u32 = words.need("UID")?;
                 fs::write("/proc/self/loginuid", uid.to_string()).map(|()| String::new())
             }
-            "counts" => Ok(self.counts()),
             _ => Err(invalid("unknown command")),
         }
     }

@@ -2,9 +2,13 @@
 
 use crate::control::{invalid, port_of};
 use crate::socket;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::sockopt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::IntoRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Longest wait for a FIN's acknowledgement on loopback.
@@ -72,6 +76,14 @@ impl Dialed {
         Ok((bytes * self.0.len()).to_string())
     }
 
+    /// What is run instead of this program inherits the connections.
+    pub(crate) fn bequeath(&self) -> io::Result<()> {
+        for stream in &self.0 {
+            fcntl_setfd(stream, FdFlags::empty())?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn close(&mut self) -> usize {
         let count = self.0.len();
         self.0.clear();
@@ -81,4 +93,21 @@ impl Dialed {
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
+}
+
+/// A child that dials as this program and then runs another, which inherits the connection.
+pub(crate) fn fork_dial_become(to: SocketAddr, path: &str) -> io::Result<Child> {
+    let mut command = Command::new(path);
+    command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let dial = move || {
+        let stream = socket::dial(to, None)?;
+        fcntl_setfd(&stream, FdFlags::empty())?;
+        // Held until the process ends.
+        let _held = stream.into_raw_fd();
+        Ok(())
+    };
+    // SAFETY: between fork and exec nothing is called but socket(), connect() and fcntl(), which are safe there; no other
+    // thread of this process holds a lock that they take.
+    unsafe { command.pre_exec(dial) };
+    command.spawn()
 }

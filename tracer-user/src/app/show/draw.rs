@@ -135,12 +135,15 @@ impl Show {
         for row in &connections {
             window.connection(row);
         }
+        window.rename(|party, used| pipeline.name_again(party, used));
         let components = pipeline.components();
+        let listeners = pipeline.listeners();
         let health = pipeline.health();
         let scene = Scene {
             window,
             components: &components,
             connections: &connections,
+            listeners: &listeners,
             health: &health,
             allow,
         };

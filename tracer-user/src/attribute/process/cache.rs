@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::attribute::{
-    Claim, Who,
+    Claim, Quality, Who,
     rules::{Evidence, PortUse, Rules},
 };
 
@@ -22,6 +22,8 @@ pub(super) struct Cache {
     claims: HashMap<String, Arc<Claim>>,
     /// By claim without role, kept alive here, and port.
     roles: HashMap<(usize, PortUse), (Arc<Claim>, Arc<Claim>)>,
+    /// By claim, kept alive here: the same where records were lost since.
+    outdated: HashMap<usize, (Arc<Claim>, Arc<Claim>)>,
     /// The key of a claim, written anew for each question: no allocation for what was asked before.
     key: String,
 }
@@ -33,6 +35,7 @@ impl Cache {
             strings: HashSet::new(),
             claims: HashMap::new(),
             roles: HashMap::new(),
+            outdated: HashMap::new(),
             key: String::new(),
         }
     }
@@ -51,6 +54,7 @@ impl Cache {
 
     pub(super) fn claim(&mut self, evidence: &Evidence<'_>) -> Arc<Claim> {
         let Evidence {
+            file,
             exe,
             exec,
             arg0,
@@ -58,7 +62,7 @@ impl Cache {
             comm,
         } = *evidence;
         self.key.clear();
-        for part in [exe, exec, arg0, word, Some(comm)] {
+        for part in [file, exe, exec, arg0, word, Some(comm)] {
             // Neither byte can be in a path or name the kernel hands out.
             self.key.push_str(part.unwrap_or("\u{1}"));
             self.key.push('\0');
@@ -109,6 +113,25 @@ impl Cache {
             self.roles.clear();
         }
         self.roles.insert(key, (Arc::clone(claim), Arc::clone(&new)));
+        new
+    }
+
+    /// The claim where records were lost since it was made.
+    pub(super) fn outdated(&mut self, claim: &Arc<Claim>) -> Arc<Claim> {
+        let key = Arc::as_ptr(claim).addr();
+        if let Some((_, known)) = self.outdated.get(&key) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Claim {
+            who: claim.who.clone(),
+            quality: claim.quality.max(Quality::Outdated),
+            by: format!("{}, but records were lost since", claim.by),
+            place: claim.place.clone(),
+        });
+        if self.outdated.len() >= REMEMBERED_MAX {
+            self.outdated.clear();
+        }
+        self.outdated.insert(key, (Arc::clone(claim), Arc::clone(&new)));
         new
     }
 }

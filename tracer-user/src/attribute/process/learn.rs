@@ -1,25 +1,20 @@
-//! What the table learns, from whom, in whatever order it comes.
+//! What the table learns from records, in whatever order they come.
 #![forbid(unsafe_code)]
 
 use std::{mem, sync::Arc};
 
-use super::{Process, ProcessTable, life::Life};
-use crate::{
-    attribute::ProcessRef,
-    attribute::{Claim, Quality, rules::Evidence},
-    event::{Owner, ProcessEvent},
-    signal::{Login, ProcessFacts},
+use super::{
+    Process, ProcessTable,
+    life::{Began, Life, Told},
 };
-
-/// What is known already of the process that facts are about.
-struct About {
-    serial: Option<u64>,
-    exec: Option<Arc<str>>,
-    arg0: Option<Arc<str>>,
-    cgroup_id: u64,
-    /// Another process has the id since: too late to matter.
-    outdated: bool,
-}
+use crate::{
+    attribute::{
+        Claim, ProcessRef, Quality,
+        rules::{Evidence, text::is_file},
+    },
+    event::{Owner, ProcessEvent},
+    signal::Login,
+};
 
 impl ProcessTable {
     /// A process began a program, or ended.
@@ -36,106 +31,137 @@ impl ProcessTable {
     ///
     /// True when /proc should now be asked about it: once for each program.
     pub fn seen(&mut self, owner: &Owner, at_ns: u64) -> bool {
-        let lives = self.by_tgid.get_mut(&owner.tgid);
-        let latest = lives.and_then(|lives| lives.last_mut());
-        // A task that acts after its exit is another task.
-        if let Some(life) = latest.filter(|life| life.exit_ns.is_none_or(|exit| at_ns <= exit)) {
-            let alive = life.exit_ns.is_none();
-            return alive
-                && life.latest_mut().is_some_and(|process| {
-                    // /proc tells the path of a cgroup, not its id.
-                    if process.reference.cgroup_id == 0 {
-                        process.reference.cgroup_id = owner.cgroup_id;
-                    }
-                    !mem::replace(&mut process.asked, true)
-                });
+        let lives = self
+            .by_tgid
+            .get_mut(&owner.tgid)
+            .map(Vec::as_mut_slice)
+            .unwrap_or_default();
+        let count = lives.len();
+        let found = lives.iter().rposition(|life| life.had_begun(at_ns));
+        let Some((index, life)) = found.and_then(|index| Some((index, lives.get_mut(index)?))) else {
+            // Older than the processes known of this id, it is none of them.
+            if count == 0 {
+                self.first_seen(owner, at_ns);
+            }
+            return count == 0;
+        };
+        let is_last = index + 1 == count;
+        if life.exit_ns.is_some_and(|exit| at_ns > exit) {
+            // A task that acts after its exit is another task.
+            if is_last {
+                self.first_seen(owner, at_ns);
+            }
+            return is_last;
         }
+        let alive = is_last && life.exit_ns.is_none();
+        let latest = life.latest().map(|process| process.reference.program);
+        let serial = life.serial;
+        let Some(process) = life.at_mut(at_ns) else {
+            self.seen_before_exec(owner, at_ns, serial);
+            return false;
+        };
+        // /proc tells the path of a cgroup, not its id.
+        if process.reference.cgroup_id == 0 {
+            process.reference.cgroup_id = owner.cgroup_id;
+        }
+        if process.told.comm.is_none() {
+            process.told.comm = Some(self.cache.text(&owner.comm.to_text()));
+        }
+        alive && latest == Some(process.reference.program) && !mem::replace(&mut process.asked, true)
+    }
+
+    /// A process of which nothing is known but its thread's name.
+    fn first_seen(&mut self, owner: &Owner, at_ns: u64) {
+        let process = self.by_thread(owner);
+        self.begin(owner.tgid, None, at_ns, process);
+    }
+
+    fn by_thread(&mut self, owner: &Owner) -> Process {
         let comm = owner.comm.to_text();
         let evidence = Evidence {
             comm: &comm,
             ..Evidence::default()
         };
         let mut process = self.make(owner.tgid, owner.uid, owner.cgroup_id, &evidence);
+        process.told.comm = Some(Arc::clone(&process.reference.comm));
         process.asked = true;
-        self.begin(owner.tgid, None, at_ns, process);
-        true
+        process
     }
 
-    /// What /proc told. Applied to the program the process was when it was read; facts about a process that has
-    /// taken over the id since change nothing about the one before it.
-    pub fn facts(&mut self, facts: &ProcessFacts) {
-        let start_ns = known(facts.start_ns);
-        let about = self.about(facts, start_ns);
-        let mut evidence = Evidence::of(facts, about.exec.as_deref());
-        evidence.arg0 = evidence.arg0.or(about.arg0.as_deref());
-        let mut process = self.make(facts.tgid, facts.uid, about.cgroup_id, &evidence);
-        process.parent_tgid = facts.parent_tgid;
-        process.netns = facts.netns;
-        process.login = facts.login.clone().map(Arc::new);
-        process.terminal = facts.terminal;
-        process.cgroup = facts.cgroup.as_deref().map(|path| self.cache.text(path));
-        if !facts.args.is_empty() {
-            process.args = facts.args.clone().into();
-        }
-        process.asked = true;
-        self.inherit(&mut process, facts.read_ns);
-        if let Some(life) = about.serial.and_then(|serial| self.life(facts.tgid, serial)) {
-            life.started(start_ns);
-            life.replace_at(facts.read_ns, process);
-        } else if !about.outdated {
-            self.begin(facts.tgid, start_ns, start_ns.unwrap_or(facts.read_ns), process);
-        }
-    }
-
-    /// What is known already of the process that facts are about.
-    fn about(&self, facts: &ProcessFacts, start_ns: Option<u64>) -> About {
-        let lives = self
-            .by_tgid
-            .get(&facts.tgid)
-            .map_or(&[] as &[Life], Vec::as_slice);
-        let life = lives.iter().rfind(|life| match start_ns {
-            Some(start) => life.is_of(start),
-            None => life.exit_ns.is_none_or(|exit| facts.read_ns <= exit),
-        });
-        let program = life.and_then(|life| life.at(facts.read_ns));
-        let same = program.filter(|program| program.since_ns <= facts.read_ns);
-        About {
-            serial: life.map(|life| life.serial),
-            exec: same.and_then(|program| program.exec.clone()),
-            arg0: same.and_then(|program| program.arg0.clone()),
-            cgroup_id: program.map_or(0, |program| program.reference.cgroup_id),
-            outdated: start_ns.is_some_and(|start| lives.iter().any(|life| life.is_younger_than(start))),
+    /// An owner at a time before the first exec that is known of it: what it was then, /proc cannot tell any more.
+    fn seen_before_exec(&mut self, owner: &Owner, at_ns: u64, serial: u64) {
+        let mut process = self.by_thread(owner);
+        let life = self.life(owner.tgid, serial);
+        let Some(next) = life
+            .filter(|life| life.has_room_before())
+            .and_then(|life| life.first().cloned())
+        else {
+            return;
+        };
+        process.parent_tgid = next.parent_tgid;
+        process.login = next.login;
+        process.reference.instance = serial;
+        self.inherit(&mut process, at_ns);
+        if let Some(life) = self.life(owner.tgid, serial) {
+            life.was_before(process);
         }
     }
 
     fn exec(&mut self, event: &ProcessEvent) {
         let comm = event.comm.to_text();
-        let exec = Some(event.filename.as_str()).filter(|path| !path.is_empty());
-        let arg0 = Some(event.arg0.as_str()).filter(|arg0| !arg0.is_empty());
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let (file, exec, arg0) = (some(&event.file_name), some(&event.filename), some(&event.arg0));
         let evidence = Evidence {
-            exe: None,
-            exec,
-            arg0,
-            word: None,
+            file: file.as_deref(),
+            exec: exec.as_deref(),
+            arg0: arg0.as_deref(),
             comm: &comm,
+            ..Evidence::default()
         };
         let mut process = self.make(event.tgid, event.uid, event.cgroup_id, &evidence);
         process.parent_tgid = event.parent_tgid;
         process.since_ns = event.at_ns;
-        process.exec = exec.map(|path| self.cache.text(path));
-        process.arg0 = arg0.map(|arg0| self.cache.text(arg0));
+        process.began = Began::Exec;
+        process.told = Told {
+            file: evidence.file.map(|name| self.cache.text(name)),
+            exec: evidence.exec.map(|path| self.cache.text(path)),
+            arg0: evidence.arg0.map(|arg0| self.cache.text(arg0)),
+            comm: Some(Arc::clone(&process.reference.comm)),
+        };
         process.login = self.login_of(event.parent_tgid, event.at_ns);
         let start_ns = known(event.start_ns);
-        if let Some(life) = self.latest_of(event.tgid, start_ns) {
-            life.started(start_ns);
-            // A login outlives exec.
-            if let Some(login) = life.latest().and_then(|before| before.login.clone()) {
-                process.login = Some(login);
+        let Some(life) = self.latest_of(event.tgid, start_ns) else {
+            self.begin(event.tgid, start_ns, event.at_ns, process);
+            return;
+        };
+        life.started(start_ns);
+        let serial = life.serial;
+        let named = |exe: &str| event.file_name.is_empty() || is_file(exe, &event.file_name);
+        // What /proc told of as another program is this one.
+        if life.latest().is_some_and(|last| {
+            last.began == Began::Unseen
+                && (event.at_ns <= last.since_ns || last.reference.exe.as_deref().is_some_and(named))
+        }) {
+            life.take_back();
+        }
+        let Some(last) = life.latest().cloned() else {
+            return;
+        };
+        // What /proc said after the exec, or while it went on, was said of the new program.
+        let said_of_this = last.read_ns >= event.at_ns
+            || (last.began != Began::Exec && last.reference.exe.as_deref().is_some_and(named));
+        let before = (last.read_ns > 0 && said_of_this).then(|| self.without_facts(&last, event.at_ns));
+        // A login outlives exec.
+        if let Some(login) = last.login {
+            process.login = Some(login);
+        }
+        process.reference.instance = serial;
+        self.with_life(event.tgid, serial, |life| {
+            if let (Some(before), Some(last)) = (before, life.latest_mut()) {
+                *last = before;
             }
             life.exec(process);
-        } else {
-            self.begin(event.tgid, start_ns, event.at_ns, process);
-        }
+        });
     }
 
     fn exit(&mut self, event: &ProcessEvent) {
@@ -168,24 +194,34 @@ impl ProcessTable {
         same.then_some(life)
     }
 
-    fn life(&mut self, tgid: u32, serial: u64) -> Option<&mut Life> {
+    pub(super) fn with_life(&mut self, tgid: u32, serial: u64, change: impl FnOnce(&mut Life)) {
+        if let Some(life) = self.life(tgid, serial) {
+            change(life);
+        }
+    }
+
+    pub(super) fn life(&mut self, tgid: u32, serial: u64) -> Option<&mut Life> {
         self.by_tgid
             .get_mut(&tgid)?
             .iter_mut()
             .find(|life| life.serial == serial)
     }
 
-    fn make(&mut self, tgid: u32, uid: u32, cgroup_id: u64, evidence: &Evidence<'_>) -> Process {
+    pub(super) fn make(&mut self, tgid: u32, uid: u32, cgroup_id: u64, evidence: &Evidence<'_>) -> Process {
         let claim = self.cache.claim(evidence);
         let comm = self.cache.text(evidence.comm);
-        let exe = evidence.exe.or(evidence.exec).map(|path| self.cache.text(path));
+        let exe = evidence.path().map(|path| self.cache.text(path));
+        self.programs += 1;
         Process {
             reference: ProcessRef {
                 tgid,
+                instance: 0,
+                program: self.programs,
                 uid,
                 cgroup_id,
                 comm,
                 exe,
+                exe_known: evidence.file.or(evidence.exe).is_some(),
             },
             has_roles: self.cache.has_roles(&claim),
             claim,
@@ -196,8 +232,9 @@ impl ProcessTable {
             args: Arc::clone(&self.no_args),
             login: None,
             terminal: false,
-            exec: None,
-            arg0: None,
+            told: Told::default(),
+            read_ns: 0,
+            began: Began::Before,
             asked: false,
         }
     }
@@ -209,7 +246,7 @@ impl ProcessTable {
 
     /// A child that was forked and began no program of its own is its parent's program: if it still has its
     /// parent's name, and nothing better is known.
-    fn inherit(&mut self, child: &mut Process, at_ns: u64) {
+    pub(super) fn inherit(&mut self, child: &mut Process, at_ns: u64) {
         if child.claim.quality != Quality::Comm || child.parent_tgid == child.reference.tgid {
             return;
         }
@@ -226,7 +263,8 @@ impl ProcessTable {
         );
         let claim = Claim {
             who: parent.claim.who.clone(),
-            quality: parent.claim.quality,
+            // Whoever forked it may have ended, and its children have another parent since.
+            quality: parent.claim.quality.max(Quality::Exec),
             by,
             place: parent.claim.place.clone(),
         };
@@ -237,6 +275,6 @@ impl ProcessTable {
 }
 
 /// 0 is how records and facts say that a time is not known.
-fn known(time_ns: u64) -> Option<u64> {
+pub(super) fn known(time_ns: u64) -> Option<u64> {
     Some(time_ns).filter(|time| *time > 0)
 }

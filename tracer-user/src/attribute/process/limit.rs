@@ -1,24 +1,32 @@
 //! Beginning and end of processes in the table, and the limits of what it keeps.
 #![forbid(unsafe_code)]
 
-use super::{Process, ProcessTable, life::Life};
+use super::{
+    Process, ProcessTable,
+    life::{Life, START_SLACK_NS},
+};
 
 /// Processes of one thread group id that are told apart.
 const LIVES_MAX: usize = 4;
 
 impl ProcessTable {
     /// Adds a process. One that was taken to be alive under the same id has ended unseen.
-    pub(super) fn begin(&mut self, tgid: u32, start_ns: Option<u64>, first_ns: u64, process: Process) {
+    pub(super) fn begin(&mut self, tgid: u32, start_ns: Option<u64>, first_ns: u64, mut process: Process) {
         let before = self
             .by_tgid
             .get(&tgid)
             .and_then(|lives| lives.last())
             .map(|life| (life.serial, life.exit_ns));
-        if let Some((serial, None)) = before {
-            self.end(tgid, serial, start_ns.unwrap_or(first_ns));
-        }
+        let ended_ns = before.map(|(serial, exit_ns)| {
+            exit_ns.unwrap_or_else(|| {
+                let at_ns = start_ns.unwrap_or(first_ns);
+                self.end(tgid, serial, at_ns);
+                at_ns.saturating_sub(START_SLACK_NS)
+            })
+        });
         self.serial += 1;
-        let life = Life::new(self.serial, start_ns, first_ns, before.is_some(), process);
+        process.reference.instance = self.serial;
+        let life = Life::new(self.serial, start_ns, first_ns, ended_ns, process);
         let lives = self.by_tgid.entry(tgid).or_default();
         if lives.len() >= LIVES_MAX {
             lives.remove(0);

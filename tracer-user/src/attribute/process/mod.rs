@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod facts;
 mod learn;
 mod life;
 mod limit;
@@ -28,6 +29,9 @@ use life::Life;
 /// Processes kept after their exit, and processes taken to be alive, unless told otherwise: about 350 bytes each.
 pub const KEPT_MAX: usize = 65_536;
 
+/// Times of loss told apart; the oldest become one.
+const GAPS_MAX: usize = 64;
+
 /// Ancestors told of a process. A shell under `sudo` under ssh has seven.
 pub const ANCESTORS_MAX: usize = 16;
 
@@ -44,6 +48,10 @@ pub struct ProcessTable {
     alive: usize,
     kept_max: usize,
     serial: u64,
+    /// Programs numbered so far.
+    programs: u64,
+    /// When records were lost: from and to, oldest first.
+    gaps: Vec<(u64, u64)>,
     evicted: u64,
     no_args: Arc<[String]>,
 }
@@ -64,6 +72,8 @@ impl ProcessTable {
             alive: 0,
             kept_max: kept_max.max(1),
             serial: 0,
+            programs: 0,
+            gaps: Vec::new(),
             evicted: 0,
             no_args: Arc::from([]),
         }
@@ -79,6 +89,42 @@ impl ProcessTable {
             return lives.last()?.latest();
         }
         lives.iter().rev().find(|life| life.had_begun(at_ns))?.at(at_ns)
+    }
+
+    /// A program by its number, as it is known now.
+    pub fn program(&self, tgid: u32, number: u64) -> Option<&Process> {
+        let lives = self.by_tgid.get(&tgid)?;
+        lives.iter().rev().find_map(|life| life.program(number))
+    }
+
+    /// Records were lost between two times: whoever was not asked about since may have become another program.
+    pub fn lost(&mut self, from_ns: u64, to_ns: u64) {
+        if let Some(last) = self.gaps.last_mut().filter(|last| from_ns <= last.1) {
+            last.1 = last.1.max(to_ns);
+            return;
+        }
+        if self.gaps.len() >= GAPS_MAX
+            && let [first, second, ..] = self.gaps.as_mut_slice()
+        {
+            second.0 = first.0;
+            self.gaps.remove(0);
+        }
+        self.gaps.push((from_ns, to_ns));
+    }
+
+    /// Whether records were lost between two times.
+    fn has_gap(&self, from_ns: u64, to_ns: u64) -> bool {
+        let mut gaps = self.gaps.iter().rev();
+        gaps.any(|gap| from_ns < gap.1 && gap.0 < to_ns)
+    }
+
+    /// Whether what a thread group id was at a time rests on records of which some were lost.
+    fn is_unsure(&self, tgid: u32, at_ns: u64) -> bool {
+        let lives = self.by_tgid.get(&tgid).into_iter().flatten();
+        let mut lives = lives.rev();
+        lives
+            .find(|life| life.had_begun(at_ns))
+            .is_some_and(|life| life.is_unsure(at_ns, |from, to| self.has_gap(from, to)))
     }
 
     /// Parent, grandparent and so on, as they were at a time, as far as known: at most [`ANCESTORS_MAX`].
@@ -100,12 +146,23 @@ impl ProcessTable {
     /// Who that process is, with the part it plays on a port where its component plays several.
     pub fn claim(&mut self, tgid: u32, at_ns: u64, used: PortUse) -> Option<Arc<Claim>> {
         let process = self.who(tgid, at_ns)?;
-        let claim = Arc::clone(&process.claim);
-        if process.has_roles {
-            Some(self.cache.with_role(&claim, used))
-        } else {
-            Some(claim)
+        let number = process.reference.program;
+        let mut claim = self.claim_of(tgid, number, used)?;
+        if at_ns != 0 && self.is_unsure(tgid, at_ns) {
+            claim = self.cache.outdated(&claim);
         }
+        Some(claim)
+    }
+
+    /// Who a program is, by its number, as it is known now. Absent when it has been forgotten.
+    pub fn claim_of(&mut self, tgid: u32, number: u64, used: PortUse) -> Option<Arc<Claim>> {
+        let process = self.program(tgid, number)?;
+        let (claim, has_roles) = (Arc::clone(&process.claim), process.has_roles);
+        Some(if has_roles {
+            self.cache.with_role(&claim, used)
+        } else {
+            claim
+        })
     }
 
     /// All processes that are taken to be alive, in order of their ids.

@@ -51,6 +51,14 @@ fn exec(tgid: u32, at_ns: u64, path: &str) -> ProcessEvent {
     }
 }
 
+/// The same with the name of the file that runs.
+fn runs(tgid: u32, at_ns: u64, path: &str, file: &str) -> ProcessEvent {
+    ProcessEvent {
+        file_name: file.into(),
+        ..exec(tgid, at_ns, path)
+    }
+}
+
 fn exit(tgid: u32, at_ns: u64) -> ProcessEvent {
     ProcessEvent {
         exit: true,
@@ -70,6 +78,7 @@ fn facts(tgid: u32, start_ns: u64, read_ns: u64, exe: Option<&str>) -> ProcessFa
         read_ns,
         comm: name.chars().take(15).collect(),
         exe: exe.map(String::from),
+        args: exe.iter().map(|_| name.to_owned()).collect(),
         ..ProcessFacts::default()
     }
 }
@@ -100,7 +109,7 @@ fn exec_changes_who_it_is_but_not_who_it_was() {
     table.event(&exec(9, S, "/bin/sh"));
     table.event(&exec(9, 2 * S, "/usr/local/bin/etcd"));
     let cases: &[(&str, u64, &str)] = &[
-        ("before all that is known", S / 2, "sh"),
+        ("before all that is known", S / 2, "nobody"),
         ("as the first program", S + MS, "sh"),
         ("as the second program", 2 * S, "etcd"),
         ("now", 0, "etcd"),
@@ -118,7 +127,22 @@ fn a_chain_of_programs_is_remembered_only_so_far() {
     }
     assert_eq!(label(&table, 9, 0), "step100");
     assert_eq!(label(&table, 9, 98 * S), "step98");
-    assert_eq!(label(&table, 9, S), "step97", "the oldest that is still known");
+    assert_eq!(
+        label(&table, 9, 97 * S),
+        "step97",
+        "the oldest that is still known"
+    );
+    assert_eq!(
+        label(&table, 9, 96 * S),
+        "nobody",
+        "what is forgotten is not the next"
+    );
+    table.seen(&owner(9, "step50"), 50 * S);
+    assert_eq!(
+        label(&table, 9, 50 * S),
+        "nobody",
+        "nor is it what a late record says"
+    );
 }
 
 #[test]
@@ -150,7 +174,7 @@ fn a_reused_id_is_another_process_even_if_the_exit_was_lost() {
     assert_eq!(label(&table, 9, 4 * S), "curl");
     assert_eq!(
         label(&table, 9, 5 * S + 500 * MS),
-        "wget",
+        "nobody",
         "between its fork and its exec"
     );
     assert_eq!(table.living().len(), 1);
@@ -250,7 +274,7 @@ fn a_child_without_a_program_of_its_own_is_its_parents() {
     let mut table = table();
     table.facts(&facts(5, S, 2 * S, Some("/usr/sbin/worker")));
     let cases: &[(&str, &str, u32, Quality)] = &[
-        ("the parent's name", "worker", 5, Quality::Exe),
+        ("the parent's name", "worker", 5, Quality::Exec),
         ("a name of its own", "other", 5, Quality::Comm),
         ("an unknown parent", "worker", 6, Quality::Comm),
     ];
@@ -277,7 +301,7 @@ fn a_child_without_a_program_of_its_own_is_its_parents() {
     });
     assert_eq!(
         table.who(20, 5 * S).unwrap().claim.quality,
-        Quality::Exe,
+        Quality::Exec,
         "its exit told the parent"
     );
 }
@@ -338,7 +362,238 @@ fn lost_exits_do_not_make_the_table_grow() {
 
 #[test]
 fn a_process_is_small() {
-    assert!(size_of::<Process>() <= 176, "{}", size_of::<Process>());
+    assert!(size_of::<Process>() <= 240, "{}", size_of::<Process>());
+}
+
+/// All orders of three.
+const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+
+/// What came of news about process 9 in one order: its label at the time of its connect and after its exec.
+fn after(order: [usize; 3], before: &[ProcessFacts], news: [&dyn Fn(&mut ProcessTable); 3]) -> [String; 2] {
+    let mut table = table();
+    for facts in before {
+        table.facts(facts);
+    }
+    for which in order {
+        news[which](&mut table);
+    }
+    let was = table.claim(9, 2 * S, PortUse::Dials(2379));
+    assert!(
+        !before.is_empty() || was.is_none_or(|claim| claim.quality >= Quality::Comm),
+        "{order:?}"
+    );
+    [label(&table, 9, 2 * S), label(&table, 9, 5 * S)]
+}
+
+#[test]
+fn what_proc_says_after_an_exec_is_never_said_of_the_program_before_in_whatever_order_it_comes() {
+    let connect = |table: &mut ProcessTable| {
+        table.seen(&owner(9, "bash"), 2 * S);
+    };
+    let becomes = |table: &mut ProcessTable| {
+        table.event(&ProcessEvent {
+            start_ns: S,
+            ..runs(9, 3 * S, "/usr/bin/etcd", "etcd")
+        });
+    };
+    // While it began, its record was not made yet.
+    for read_ns in [3 * S + MS, 3 * S - MS] {
+        let read = |table: &mut ProcessTable| table.facts(&facts(9, S, read_ns, Some("/usr/bin/etcd")));
+        for order in ORDERS {
+            let [was, is] = after(order, &[], [&connect, &becomes, &read]);
+            assert_ne!(was, "etcd", "read at {read_ns}, order {order:?}");
+            assert_eq!(is, "etcd", "read at {read_ns}, order {order:?}");
+            let known = facts(9, S, S + MS, Some("/bin/bash"));
+            let [was, is] = after(order, &[known], [&connect, &becomes, &read]);
+            assert!(
+                ["bash", "unknown"].contains(&&*was),
+                "read at {read_ns}, order {order:?}: {was}"
+            );
+            assert_eq!(is, "etcd", "read at {read_ns}, order {order:?}");
+        }
+    }
+}
+
+#[test]
+fn what_proc_says_of_a_program_that_is_just_beginning_is_not_sure() {
+    let mut table = table();
+    table.seen(&owner(9, "bash"), 2 * S);
+    table.facts(&ProcessFacts {
+        args: Vec::new(),
+        ..facts(9, S, 2 * S + MS, Some("/usr/bin/etcd"))
+    });
+    assert_eq!(table.who(9, 2 * S).unwrap().claim.quality, Quality::Exec);
+}
+
+#[test]
+fn a_child_that_connects_before_its_exec_is_not_what_it_becomes() {
+    let mut table = table();
+    table.facts(&facts(5, S, S, Some("/bin/bash")));
+    table.event(&ProcessEvent {
+        start_ns: 2 * S,
+        parent_tgid: 5,
+        ..runs(9, 3 * S, "/usr/bin/etcd", "etcd")
+    });
+    assert_eq!(label(&table, 9, 2 * S + MS), "nobody");
+    table.seen(&owner(9, "bash"), 2 * S + MS);
+    let claim = &table.who(9, 2 * S + MS).unwrap().claim;
+    assert_eq!((&*claim.who.label(), claim.quality), ("bash", Quality::Exec));
+    assert_eq!(label(&table, 9, 3 * S), "etcd");
+}
+
+#[test]
+fn an_orphan_that_took_its_new_parents_name_is_not_sure_to_be_it() {
+    let mut table = table();
+    table.facts(&facts(5, S, S, Some("/usr/bin/etcd")));
+    table.seen(&owner(9, "etcd"), 2 * S);
+    table.event(&ProcessEvent {
+        parent_tgid: 5,
+        ..exit(9, 3 * S)
+    });
+    assert_eq!(table.who(9, 2 * S).unwrap().claim.quality, Quality::Exec);
+}
+
+#[test]
+fn a_link_that_is_gone_names_nobody() {
+    let mut table = table();
+    table.event(&runs(9, S, "/tmp/kube-apiserver", "cl"));
+    table.seen(&owner(9, "kube-apiserver"), S + MS);
+    table.event(&exit(9, 2 * S));
+    let process = table.who(9, S + MS).unwrap();
+    assert_eq!(
+        (&*process.claim.who.label(), process.claim.quality),
+        ("cl", Quality::Exe)
+    );
+    assert_eq!(process.reference.exe.as_deref(), Some("cl"));
+}
+
+#[test]
+fn a_file_that_was_renamed_while_it_runs_keeps_its_name() {
+    let mut table = table();
+    table.event(&runs(9, S, "/tmp/cl", "cl"));
+    table.facts(&facts(9, S, 2 * S, Some("/tmp/kube-apiserver")));
+    assert_eq!(label(&table, 9, 3 * S), "cl");
+}
+
+#[test]
+fn a_file_that_is_mounted_over_the_path_it_was_begun_by_has_that_name_but_is_not_sure() {
+    let mut table = table();
+    table.event(&runs(9, S, "/usr/bin/kube-apiserver", "apiserver"));
+    table.facts(&facts(9, S, 2 * S, Some("/usr/bin/kube-apiserver")));
+    let claim = &table.who(9, 3 * S).unwrap().claim;
+    assert_eq!(
+        (&*claim.who.label(), claim.quality, &*claim.by),
+        (
+            "kube-apiserver",
+            Quality::Exec,
+            "exe /usr/bin/kube-apiserver, whose file is called apiserver"
+        )
+    );
+}
+
+#[test]
+fn worse_knowledge_replaces_nothing() {
+    let mut table = table();
+    table.event(&exec(9, S, "/usr/bin/curl"));
+    table.facts(&facts(9, S, S + MS, Some("/usr/bin/curl")));
+    table.event(&exit(9, 2 * S));
+    // It ended and nobody reaps it: neither executable nor arguments, and the name its thread had last.
+    table.facts(&ProcessFacts {
+        comm: "kube-apiserver".into(),
+        ..facts(9, S, 3 * S, None)
+    });
+    let process = table.who(9, S + MS).unwrap();
+    assert_eq!(
+        (&*process.claim.who.label(), process.claim.quality),
+        ("curl", Quality::Exe)
+    );
+    assert_eq!((&*process.reference.comm, process.args.len()), ("curl", 1));
+    assert_eq!(process.reference.exe.as_deref(), Some("/usr/bin/curl"));
+}
+
+#[test]
+fn after_a_loss_a_name_is_marked_until_proc_confirms_it() {
+    let mut table = table();
+    table.event(&runs(9, S, "/usr/bin/env", "env"));
+    table.event(&runs(8, S, "/usr/bin/curl", "curl"));
+    table.lost(2 * S, 3 * S);
+    let claim = |table: &mut ProcessTable, tgid, at_ns| table.claim(tgid, at_ns, PortUse::Dials(1)).unwrap();
+    let before = claim(&mut table, 9, S + MS);
+    assert_eq!((before.quality, &*before.by), (Quality::Exe, "exec /usr/bin/env"));
+    let since = claim(&mut table, 9, 4 * S);
+    assert_eq!(since.quality, Quality::Outdated);
+    assert_eq!(since.by, "exec /usr/bin/env, but records were lost since");
+    table.facts(&facts(9, S, 5 * S, Some("/usr/bin/etcdctl")));
+    assert_eq!(
+        claim(&mut table, 9, 5 * S).who.label(),
+        "etcdctl",
+        "/proc told what it became"
+    );
+    assert_eq!(
+        claim(&mut table, 9, 4 * S).quality,
+        Quality::Outdated,
+        "nobody knows when"
+    );
+    table.facts(&facts(8, S, 5 * S, Some("/usr/bin/curl")));
+    assert_eq!(
+        claim(&mut table, 8, 4 * S).quality,
+        Quality::Exe,
+        "/proc confirmed it"
+    );
+    table.event(&runs(9, 6 * S, "/usr/bin/wget", "wget"));
+    assert_eq!(
+        claim(&mut table, 9, 7 * S).quality,
+        Quality::Exe,
+        "a record after the loss"
+    );
+}
+
+#[test]
+fn many_losses_are_kept_as_few() {
+    let mut table = table();
+    for at in 0..1000 {
+        table.lost(at * S, at * S + MS);
+    }
+    assert!(table.gaps.len() <= GAPS_MAX);
+    assert!(table.has_gap(3 * S, 4 * S) && table.has_gap(999 * S, 1000 * S));
+    assert!(!table.has_gap(998 * S + 2 * MS, 999 * S));
+}
+
+#[test]
+fn processes_and_programs_of_one_id_are_told_apart() {
+    let mut table = table();
+    table.event(&exec(9, S, "/usr/bin/curl"));
+    table.event(&exec(9, 2 * S, "/usr/bin/curl"));
+    table.event(&exit(9, 3 * S));
+    table.seen(&owner(9, "curl"), 4 * S);
+    let id = |at_ns| {
+        let reference = &table.who(9, at_ns).unwrap().reference;
+        (reference.instance, reference.program)
+    };
+    assert_eq!(id(S).0, id(2 * S).0);
+    assert_ne!(id(S).1, id(2 * S).1);
+    assert_ne!(id(2 * S).0, id(4 * S).0);
+    let (_, first) = id(S);
+    assert_eq!(table.program(9, first).unwrap().since_ns, S);
+}
+
+#[test]
+fn an_id_that_is_used_again_at_once_belongs_to_the_first_up_to_its_end() {
+    let mut table = table();
+    table.event(&ProcessEvent {
+        start_ns: S,
+        ..exec(9, S, "/usr/bin/curl")
+    });
+    table.event(&ProcessEvent {
+        start_ns: S,
+        ..exit(9, 2 * S)
+    });
+    table.event(&ProcessEvent {
+        start_ns: 2 * S + MS,
+        ..exec(9, 2 * S + 2 * MS, "/usr/bin/etcd")
+    });
+    assert_eq!(label(&table, 9, 2 * S - MS), "curl");
+    assert_eq!(label(&table, 9, 2 * S + 3 * MS), "etcd");
 }
 
 /// Anything may come, in any order.
@@ -441,7 +696,7 @@ fn a_login_is_kept_by_exec_and_handed_to_children() {
     );
     table.event(&ProcessEvent {
         parent_tgid: 10,
-        ..exec(11, 3 * S, "/usr/bin/curl")
+        ..exec(11, 3 * S, "/usr/bin/bash")
     });
     assert!(has_login(&table, 11, 3 * S), "a child");
     table.seen(&owner(12, "bash"), 4 * S);

@@ -92,7 +92,7 @@ const REAL: &[Real] = &[
     (9434, captured!("kubectl.9434"), "kubectl(proxy)", Quality::Exe, "/process_api/"),
     (8440, captured!("containerd.8440"), "containerd", Quality::Exe, "/process_api/"),
     (8593, captured!("containerd-shim.8593"), "containerd-shim", Quality::Exe, "/process_api/"),
-    (9157, captured!("sh.9157"), "sh", Quality::Exe, "/kubepods/besteffort/pod"),
+    (9157, captured!("sh.9157"), "sh", Quality::Argv, "/kubepods/besteffort/pod"),
     (10_680, captured!("nc.10680"), "nc", Quality::Argv, "/kubepods/besteffort/pod"),
     (8691, captured!("sleep.8691"), "sleep", Quality::Argv, "/kubepods/burstable/pod"),
 ];
@@ -110,7 +110,7 @@ fn every_process_of_a_real_node_has_its_name() {
     assert_eq!(procfs.tgids(), tgids);
     for (tgid, _, label, quality, cgroup) in REAL {
         let facts = procfs.read(*tgid, 77, &rules).unwrap();
-        let claim = rules.identify(&Evidence::of(&facts, None));
+        let claim = rules.identify(&Evidence::of(&facts));
         assert_eq!(
             (&*claim.who.label(), claim.quality),
             (*label, *quality),

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use super::{
     Component, Rules,
-    text::{argv0_name, base_name, cut, is_tame, without_deleted, without_minor_version},
+    text::{
+        argv0_name, base_name, cut, in_memory, is_file, is_tame, name_of, without_deleted,
+        without_minor_version, without_version,
+    },
 };
 use crate::{
     attribute::{Claim, Quality, Who},
@@ -18,9 +21,11 @@ const QUOTED_BYTES: usize = 256;
 /// What is known of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evidence<'a> {
+    /// Name of the file that runs, as the kernel told at `execve`: no link, path or descriptor changes it.
+    pub file: Option<&'a str>,
     /// Target of /proc/PID/exe.
     pub exe: Option<&'a str>,
-    /// Path given to `execve`: second to `exe`, but known of processes that lived a millisecond.
+    /// Path given to `execve`: a link's, a script's or a descriptor's, for all it says.
     pub exec: Option<&'a str>,
     /// `argv[0]`.
     pub arg0: Option<&'a str>,
@@ -31,8 +36,8 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// What /proc told, with the path given to `execve` if that was seen.
-    pub fn of(facts: &'a ProcessFacts, exec: Option<&'a str>) -> Self {
+    /// What /proc told.
+    pub fn of(facts: &'a ProcessFacts) -> Self {
         let arg0 = facts.args.first().map(String::as_str);
         // Kept flags always hold a `=`, words never do.
         let word = facts
@@ -42,12 +47,31 @@ impl<'a> Evidence<'a> {
             .filter(|word| !word.contains('='));
         Self {
             exe: facts.exe.as_deref(),
-            exec,
             arg0,
             word,
             comm: &facts.comm,
+            ..Self::default()
         }
     }
+
+    /// Path of the executable where one is known, else the bare name of its file.
+    pub fn path(&self) -> Option<&'a str> {
+        program(self).map(|program| program.path)
+    }
+}
+
+/// Which file runs, and how that is known.
+#[derive(Clone, Copy, Debug)]
+struct Program<'a> {
+    /// Its path, or its bare name where only that is known.
+    path: &'a str,
+    /// Its name.
+    base: &'a str,
+    how: &'static str,
+    /// `Exec` where only the path given to `execve` tells.
+    quality: Quality,
+    /// What `execve` was given, where that is not the file: a script, or a link.
+    called: Option<&'a str>,
 }
 
 impl Rules {
@@ -55,48 +79,69 @@ impl Rules {
     pub fn identify(&self, evidence: &Evidence<'_>) -> Claim {
         let arg0 = evidence.arg0.map(argv0_name).filter(|name| !name.is_empty());
         let claim = match (program(evidence), arg0) {
-            (Some((path, how)), arg0) => self.by_program(path, how, arg0, evidence),
+            (Some(program), arg0) => self.by_program(&program, arg0, evidence),
             (None, Some(arg0)) => self.by_argv(arg0, evidence),
             (None, None) => return self.by_comm(evidence.comm),
         };
         self.with_contradiction(claim, evidence.comm)
     }
 
-    fn by_program(&self, path: &str, how: &str, arg0: Option<&str>, evidence: &Evidence<'_>) -> Claim {
-        let by = format!("{how} {}", cut(path, QUOTED_BYTES));
-        if let Some(name) = path.strip_prefix("/memfd:") {
+    fn by_program(&self, program: &Program<'_>, arg0: Option<&str>, evidence: &Evidence<'_>) -> Claim {
+        let Program {
+            path,
+            base,
+            how,
+            quality,
+            called,
+        } = *program;
+        let mut by = format!("{how} {}", cut(path, QUOTED_BYTES));
+        if let Some(link) = called.filter(|_| path == base) {
+            by = format!("{by}, exec {}", cut(link, QUOTED_BYTES));
+        }
+        if let Some(file) = evidence.file.filter(|file| !is_file(path, file)) {
+            by = format!("{by}, whose file is called {}", cut(file, QUOTED_BYTES));
+        }
+        if let Some(name) = in_memory(path) {
             // A program without a file: its name is what its maker called it, never a component.
             let name = name.split('/').next().unwrap_or_default();
-            return process(format!("memfd:{name}"), Quality::Exe, by);
+            return process(format!("memfd:{name}"), quality, by);
         }
-        let base = base_name(path);
+        let called = called.map(base_name).filter(|name| *name != base);
         if self.applets.contains(base) {
             let applet = arg0
                 .filter(|name| *name != base)
                 .or(evidence.word)
+                .or(called)
                 .filter(|name| is_tame(name));
             return match applet {
                 Some(applet) => self.applet(base, applet, evidence.word, by),
-                None => process(base.into(), Quality::Exe, by),
+                None => process(base.into(), quality, by),
             };
         }
         // Of a script the kernel reports the script's path, and an `argv[0]` that is the interpreter's.
-        if how == "exec"
+        if quality == Quality::Exec
             && let Some(interpreter) = arg0.filter(|name| *name != base && self.interpreter(name).is_some())
             && self.interpreter(base).is_none()
         {
-            return self.script(interpreter, Some(base), by);
+            return self.script(interpreter, Some(base), quality, by);
         }
         if let Some(component) = self.by_exe(base) {
-            return self.component(component, base, arg0, evidence, Quality::Exe, by);
+            return self.component(component, base, arg0, evidence, quality, by);
         }
         if self.interpreter(base).is_some() {
             let name = arg0
                 .filter(|name| self.interpreter(name).is_some())
                 .unwrap_or(base);
-            return self.script(name, evidence.word, by);
+            // dash as `sh`: the name is the process's own word.
+            let quality = if without_version(name) == without_version(base) {
+                quality
+            } else {
+                quality.max(Quality::Argv)
+            };
+            let script = called.filter(|name| self.interpreter(name).is_none());
+            return self.script(name, evidence.word.or(script), quality, by);
         }
-        process(base.into(), Quality::Exe, by)
+        process(base.into(), quality, by)
     }
 
     fn by_argv(&self, arg0: &str, evidence: &Evidence<'_>) -> Claim {
@@ -105,10 +150,7 @@ impl Rules {
             return self.component(component, arg0, None, evidence, Quality::Argv, by);
         }
         if self.interpreter(arg0).is_some() {
-            return Claim {
-                quality: Quality::Argv,
-                ..self.script(arg0, evidence.word, by)
-            };
+            return self.script(arg0, evidence.word, Quality::Argv, by);
         }
         process(arg0.into(), Quality::Argv, by)
     }
@@ -196,7 +238,7 @@ impl Rules {
     /// A program inside a multi-call executable such as busybox: never a component, whatever it is called.
     fn applet(&self, base: &str, applet: &str, word: Option<&str>, by: String) -> Claim {
         if self.interpreter(applet).is_some() {
-            return self.script(applet, word.filter(|word| *word != applet), by);
+            return self.script(applet, word.filter(|word| *word != applet), Quality::Argv, by);
         }
         let by = format!("{by}, applet {applet}");
         let name = if self.argv0s.contains_key(applet) {
@@ -208,10 +250,10 @@ impl Rules {
     }
 
     /// A script, named by its file: a component only if the rules list it as a script.
-    fn script(&self, interpreter: &str, script: Option<&str>, by: String) -> Claim {
+    fn script(&self, interpreter: &str, script: Option<&str>, quality: Quality, by: String) -> Claim {
         let interpreter = without_minor_version(interpreter);
         let Some(script) = script.map(base_name).filter(|name| is_tame(name)) else {
-            return process(interpreter.into(), Quality::Exe, by);
+            return process(interpreter.into(), quality, by);
         };
         let by = format!("{by}, script {script}");
         if let Some(component) = self.scripts.get(script) {
@@ -260,20 +302,37 @@ fn process(name: String, quality: Quality, by: String) -> Claim {
     }
 }
 
-/// The program's path and where it comes from; absent when neither exec nor /proc told.
-fn program<'a>(evidence: &Evidence<'a>) -> Option<(&'a str, &'static str)> {
-    if let Some(exe) = evidence
+/// Which file runs: the kernel's own word for it before /proc's, and last the path given to `execve`. Absent when none told.
+fn program<'a>(evidence: &Evidence<'a>) -> Option<Program<'a>> {
+    let exe = evidence
         .exe
         .map(without_deleted)
-        .filter(|path| !base_name(path).is_empty())
-    {
-        return Some((exe, "exe"));
+        .filter(|path| !base_name(path).is_empty());
+    let exec = evidence.exec.filter(|path| !is_indirect(path));
+    let program = |path, base, how, quality, called| Program {
+        path,
+        base,
+        how,
+        quality,
+        called,
+    };
+    if let Some(file) = evidence.file.filter(|file| !file.is_empty()) {
+        let called = exec.filter(|path| !is_file(path, file));
+        return Some(match (exe, exec) {
+            (Some(exe), _) if is_file(exe, file) => program(exe, name_of(exe), "exe", Quality::Exe, called),
+            // Mounted over that path by itself, or renamed to it: whose word counts is not sure.
+            (Some(exe), Some(exec)) if name_of(exe) == base_name(exec) => {
+                program(exe, name_of(exe), "exe", Quality::Exec, None)
+            }
+            (_, Some(exec)) if called.is_none() => program(exec, base_name(exec), "exec", Quality::Exe, None),
+            _ => program(file, file, "file", Quality::Exe, called),
+        });
     }
-    // Paths that name whatever the caller had open: the program's name is not among them.
-    let indirect =
-        |path: &str| path.starts_with("/proc/") || path.starts_with("/dev/fd/") || base_name(path).is_empty();
-    evidence
-        .exec
-        .filter(|path| !indirect(path))
-        .map(|path| (path, "exec"))
+    exe.map(|exe| program(exe, name_of(exe), "exe", Quality::Exe, exec))
+        .or_else(|| exec.map(|exec| program(exec, base_name(exec), "exec", Quality::Exec, None)))
+}
+
+/// A path that names whatever the caller had open: the program's name is not in it.
+fn is_indirect(path: &str) -> bool {
+    path.starts_with("/proc/") || path.starts_with("/dev/fd/") || base_name(path).is_empty()
 }

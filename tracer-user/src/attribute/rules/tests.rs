@@ -10,6 +10,7 @@ fn rules() -> Arc<Rules> {
 
 fn claim(exe: Option<&str>, exec: Option<&str>, args: &[&str], comm: &str) -> Claim {
     let evidence = Evidence {
+        file: None,
         exe,
         exec,
         arg0: args.first().copied(),
@@ -78,7 +79,7 @@ type Stronger = (
 #[rustfmt::skip]
 const EVIDENCE: &[Stronger] = &[
     ("the executable, replaced while it ran", Some("/usr/bin/etcd (deleted)"), None, &["x"], "etcd", "etcd", Quality::Exe),
-    ("the path given to exec, where /proc was too late", None, Some("./etcdctl"), &["etcdctl"], "etcdctl", "etcdctl", Quality::Exe),
+    ("the path given to exec, where /proc was too late", None, Some("./etcdctl"), &["etcdctl"], "etcdctl", "etcdctl", Quality::Exec),
     ("/proc over exec: a link does not make a component", Some("/tmp/evil"), Some("/tmp/etcd"), &["etcd"], "etcd", "evil", Quality::Exe),
     ("executable over argv[0] and comm", Some("/tmp/evil"), None, &["kube-apiserver"], "kube-apiserver", "evil", Quality::Exe),
     ("argv[0] where the executable cannot be read", None, None, &["/usr/bin/etcd"], "whatever", "etcd", Quality::Argv),
@@ -105,6 +106,66 @@ fn stronger_evidence_wins_and_says_why() {
             "case: {name}: {found:?}"
         );
     }
+}
+
+/// File, executable, path given to exec, `argv[0]`; label, what it rests on, evidence.
+type Runs = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+    Quality,
+    &'static str,
+);
+
+#[rustfmt::skip]
+const RUNS: &[Runs] = &[
+    ("by its path", "etcd", None, Some("/usr/bin/etcd"), "etcd", "etcd", Quality::Exe, "exec /usr/bin/etcd"),
+    ("by a link", "cl", None, Some("/tmp/kube-apiserver"), "kube-apiserver", "cl", Quality::Exe, "file cl, exec /tmp/kube-apiserver"),
+    ("by a link, and /proc was read", "cl", Some("/tmp/cl"), Some("/tmp/kube-apiserver"), "kube-apiserver", "cl", Quality::Exe, "exe /tmp/cl"),
+    ("by a descriptor", "cl", None, Some("/dev/fd/3"), "kube-apiserver", "cl", Quality::Exe, "file cl"),
+    ("by a descriptor in /proc", "cl", None, Some("/proc/self/fd/3"), "kube-apiserver", "cl", Quality::Exe, "file cl"),
+    ("from memory", "memfd:kube-apiserver", None, Some("/dev/fd/3"), "kube-apiserver", "memfd:kube-apiserver", Quality::Exe, "file memfd:kube-apiserver"),
+    ("from memory, with slashes", "memfd:a/etcd", Some("/memfd:a/etcd (deleted)"), Some("/proc/self/fd/3"), "etcd", "memfd:a", Quality::Exe, "exe /memfd:a/etcd"),
+    ("what /proc says is another's", "cl", Some("/usr/bin/etcd"), Some("/tmp/cl"), "cl", "cl", Quality::Exe, "exec /tmp/cl"),
+    ("a script", "dash", Some("/usr/bin/dash"), Some("/opt/backup"), "/bin/sh", "backup", Quality::Argv, "exe /usr/bin/dash, script backup"),
+    ("a script called like a component", "dash", None, Some("/tmp/etcd"), "/bin/sh", "sh", Quality::Argv, "file dash, exec /tmp/etcd, script etcd"),
+    ("a link to a shell, called like a component", "bash", None, Some("/tmp/kube-apiserver"), "kube-apiserver", "bash", Quality::Argv, "file bash, exec /tmp/kube-apiserver, script kube-apiserver"),
+    ("an interpreter by its link", "python3.11", None, Some("/usr/bin/python3"), "python3", "python3", Quality::Exe, "file python3.11, exec /usr/bin/python3"),
+    ("an applet by its link", "busybox", None, Some("/bin/wget"), "wget", "wget", Quality::Argv, "file busybox, exec /bin/wget, applet wget"),
+    ("several in one executable, by argv[0]", "hyperkube", None, Some("/hyperkube"), "kube-apiserver", "kube-apiserver", Quality::Argv, "exec /hyperkube, argv[0] kube-apiserver"),
+];
+
+#[test]
+fn the_file_that_runs_is_stronger_than_every_path_to_it() {
+    for (name, file, exe, exec, arg0, label, quality, by) in RUNS {
+        let found = rules().identify(&Evidence {
+            file: Some(file),
+            exe: *exe,
+            exec: *exec,
+            arg0: Some(arg0),
+            ..Evidence::default()
+        });
+        assert_eq!(
+            (&*found.who.label(), found.quality, &*found.by),
+            (*label, *quality, *by),
+            "case: {name}"
+        );
+    }
+}
+
+#[test]
+fn a_file_whose_name_was_cut_is_still_the_one_that_proc_tells_of() {
+    let long = "a".repeat(80);
+    let exe = format!("/opt/{long}");
+    let found = rules().identify(&Evidence {
+        file: Some(&long[..63]),
+        exe: Some(&exe),
+        ..Evidence::default()
+    });
+    assert_eq!(found.by, format!("exe {exe}"));
 }
 
 #[test]
@@ -428,14 +489,17 @@ proptest! {
     #[test]
     fn no_command_line_breaks_identification(
         exe in proptest::option::of("(/[a-z0-9]{0,5}){0,2}/(busybox|k3s|python3.1|etcd|memfd:|kubectl)?.{0,6}"),
+        file in proptest::option::of("(busybox|k3s|python3.1|etcd|memfd:)?.{0,6}"),
+        exec in proptest::option::of("/?(dev/fd/|proc/)?.{0,6}"),
         cmdline in proptest::collection::vec(any::<u8>(), 0..200),
         comm in ".{0,15}",
     ) {
         let rules = rules();
         let args = rules.harmless_args(exe.as_deref(), &cmdline);
         let evidence = Evidence {
+            file: file.as_deref(),
             exe: exe.as_deref(),
-            exec: None,
+            exec: exec.as_deref(),
             arg0: args.first().map(String::as_str),
             word: args.get(1).map(String::as_str),
             comm: &comm,

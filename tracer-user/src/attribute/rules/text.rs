@@ -1,6 +1,8 @@
 //! Names out of paths and command lines: pure, and safe on whatever a process calls itself.
 #![forbid(unsafe_code)]
 
+use tracer_common::wire::FILE_NAME_LEN;
+
 /// Bytes of a thread name the kernel keeps: `TASK_COMM_LEN` without the NUL.
 pub(crate) const COMM_BYTES: usize = 15;
 
@@ -8,6 +10,27 @@ pub(crate) const COMM_BYTES: usize = 15;
 pub(crate) fn base_name(path: &str) -> &str {
     let path = path.trim_end_matches('/');
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The name that the maker of a program in memory gave it: of `/memfd:NAME` in /proc, and `memfd:NAME` as its file is
+/// called. It may hold slashes.
+pub(crate) fn in_memory(path: &str) -> Option<&str> {
+    path.strip_prefix('/').unwrap_or(path).strip_prefix("memfd:")
+}
+
+/// Name of an executable's file, as /proc gives its path.
+pub(crate) fn name_of(path: &str) -> &str {
+    if in_memory(path).is_some() {
+        path.strip_prefix('/').unwrap_or(path)
+    } else {
+        base_name(path)
+    }
+}
+
+/// Whether a path leads to a file of this name, which the kernel's record may have cut.
+pub(crate) fn is_file(path: &str, file: &str) -> bool {
+    let name = name_of(without_deleted(path));
+    name == file || (file.len() + 1 >= FILE_NAME_LEN && name.starts_with(file))
 }
 
 /// The path without the mark the kernel puts on an executable that was replaced while it runs.

@@ -12,7 +12,7 @@ use super::{
     process::Process,
     rules::{
         Program, Rules,
-        text::{base_name, cut, cut_to_comm, without_deleted},
+        text::{base_name, cut, cut_to_comm, in_memory, without_deleted},
     },
 };
 
@@ -42,11 +42,13 @@ pub fn spoofed(process: &Process, place: Option<&CgroupPlace>, rules: &Rules) ->
     ))
 }
 
-/// What /proc says of the executable. The path given to `execve` may be a link's, or a file descriptor's; and without
-/// /proc the name may be a thread's.
+/// What the kernel or /proc says of the executable. The path given to `execve` may be a link's, or a file descriptor's.
 fn executable(process: &Process) -> Option<&str> {
-    let told = process.cgroup.is_some() || process.netns.is_some();
-    let exe = process.reference.exe.as_deref().filter(|_| told)?;
+    let exe = process
+        .reference
+        .exe
+        .as_deref()
+        .filter(|_| process.reference.exe_known)?;
     let exe = without_deleted(exe);
     let indirect = exe.starts_with("/proc/") || exe.starts_with("/dev/fd/") || base_name(exe).is_empty();
     (!indirect).then_some(exe)
@@ -54,7 +56,7 @@ fn executable(process: &Process) -> Option<&str> {
 
 /// Whether the difference has an honest reason.
 fn is_honest(process: &Process, comm: &str, exe: &str, rules: &Rules) -> bool {
-    if let Some(memory) = exe.strip_prefix("/memfd:") {
+    if let Some(memory) = in_memory(exe) {
         return FROM_MEMORY.contains(&comm) && memory.contains(comm);
     }
     let base = base_name(exe);

@@ -48,7 +48,8 @@ fn look_of(node: &Node) -> Look {
 
 /// Whether what it is called, or its role, rests on nothing but a port.
 pub(super) fn is_guess(node: &Node) -> bool {
-    node.claim.quality == Quality::Port || matches!(node.claim.who, Who::Node { guess: Some(_), .. })
+    matches!(node.claim.quality, Quality::Port | Quality::Outdated)
+        || matches!(node.claim.who, Who::Node { guess: Some(_), .. })
 }
 
 pub(super) fn write_node(text: &mut String, node: &Node, indent: &str) -> std::fmt::Result {

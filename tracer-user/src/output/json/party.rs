@@ -90,6 +90,7 @@ pub(super) struct JsonProcess<'a> {
 #[derive(Serialize)]
 struct Executable<'a> {
     name: &'a str,
+    /// Absent where only the name of the file is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
 }
@@ -125,7 +126,7 @@ impl<'a> From<&'a ProcessRef> for JsonProcess<'a> {
     fn from(process: &'a ProcessRef) -> Self {
         let executable = |path: &'a str| Executable {
             name: path.rsplit('/').next().unwrap_or(path),
-            path: Some(path),
+            path: path.contains('/').then_some(path),
         };
         Self {
             pid: Some(process.tgid),

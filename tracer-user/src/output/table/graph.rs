@@ -148,7 +148,8 @@ fn failed(stats: &EdgeStats) -> Cell {
 
 /// Whether its role is known by nothing but a port.
 fn is_guess(node: &Node) -> bool {
-    node.claim.quality == Quality::Port || matches!(node.claim.who, Who::Node { guess: Some(_), .. })
+    matches!(node.claim.quality, Quality::Port | Quality::Outdated)
+        || matches!(node.claim.who, Who::Node { guess: Some(_), .. })
 }
 
 /// Which ends were seen, what is only a guess, and what is older than the tracer.

@@ -46,8 +46,9 @@ const MET_MAX: usize = 16_384;
 struct Met {
     /// Address of the claim, which its subject holds.
     claim: usize,
-    tgid: u32,
-    since_ns: u64,
+    program: u64,
+    /// When /proc last told of it.
+    read_ns: u64,
     cgroup_id: u64,
     space: Space,
     flags: u32,
@@ -206,6 +207,13 @@ impl Attribution {
         self.end(&listener.end, listener.local, serves, false)
     }
 
+    /// Harmless arguments of a party's process.
+    pub(super) fn args_of(&self, party: &Party) -> Arc<[String]> {
+        let process = party.process.as_ref();
+        let program = process.and_then(|process| self.processes.program(process.tgid, process.program));
+        program.map_or_else(Arc::default, |program| Arc::clone(&program.args))
+    }
+
     /// The service address a connection was dialled by, with the service's name.
     pub(super) fn via(&self, address: SocketAddr) -> Via {
         let service = self.inventory.service_at(address.ip(), address.port());
@@ -220,37 +228,44 @@ impl Attribution {
         let owner = end.owner;
         let process = owner.and_then(|(owner, _)| self.processes.who(owner.tgid, end.owner_ns));
         let reference = process.map(|process| process.reference.clone());
-        let known = process.map(|process| (process.since_ns, process.cgroup.is_some()));
+        let known = process.map(|process| {
+            (
+                process.reference.program,
+                process.read_ns(),
+                process.cgroup.is_some(),
+            )
+        });
         let claim = owner.and_then(|(owner, _)| self.processes.claim(owner.tgid, end.owner_ns, used));
-        let number = if let (Some((owner, by)), Some((since_ns, told)), Some(claim)) = (owner, known, claim) {
-            let owner_by = match by {
-                _ if by_listener => OwnerBy::Listener,
-                OwnerBy::Hook | OwnerBy::Holder => OwnerBy::Hook,
-                OwnerBy::Closer | OwnerBy::Listener => by,
+        let number =
+            if let (Some((owner, by)), Some((program, read_ns, told)), Some(claim)) = (owner, known, claim) {
+                let owner_by = match by {
+                    _ if by_listener => OwnerBy::Listener,
+                    OwnerBy::Hook | OwnerBy::Holder => OwnerBy::Hook,
+                    OwnerBy::Closer | OwnerBy::Listener => by,
+                };
+                let key = Met {
+                    claim: Arc::as_ptr(&claim) as usize,
+                    program,
+                    read_ns,
+                    cgroup_id: owner.cgroup_id,
+                    space,
+                    flags: owner_by as u32 | u32::from(told) << 2,
+                    revision: self.revision(),
+                };
+                self.met.get(&key).copied().unwrap_or_else(|| {
+                    let who = (owner.tgid, owner.cgroup_id);
+                    let subject = self.of_process(who, end.owner_ns, claim, owner_by, space);
+                    let number = self.subjects.number(subject, end.owner_ns);
+                    if self.met.len() >= MET_MAX {
+                        self.met.clear();
+                    }
+                    self.met.insert(key, number);
+                    number
+                })
+            } else {
+                let nobody = Subject::Nobody { space };
+                self.subjects.number(nobody, end.owner_ns)
             };
-            let key = Met {
-                claim: Arc::as_ptr(&claim) as usize,
-                tgid: owner.tgid,
-                since_ns,
-                cgroup_id: owner.cgroup_id,
-                space,
-                flags: owner_by as u32 | u32::from(told) << 2,
-                revision: self.revision(),
-            };
-            self.met.get(&key).copied().unwrap_or_else(|| {
-                let who = (owner.tgid, owner.cgroup_id);
-                let subject = self.of_process(who, end.owner_ns, claim, owner_by, space);
-                let number = self.subjects.number(subject, end.owner_ns);
-                if self.met.len() >= MET_MAX {
-                    self.met.clear();
-                }
-                self.met.insert(key, number);
-                number
-            })
-        } else {
-            let nobody = Subject::Nobody { space };
-            self.subjects.number(nobody, end.owner_ns)
-        };
         Known {
             subject: number,
             party: Party {

@@ -22,8 +22,8 @@ pub(super) struct Person {
     pub(super) spoofed: Option<Arc<str>>,
 }
 
-/// What an answer rests on: the process as a program, what /proc told, and who was first in its container.
-type Key = (u32, u64, bool, Option<u32>);
+/// What an answer rests on: the program, when /proc told of it and whether it told its cgroup, and who was first in its container.
+type Key = (u64, u64, bool, Option<u32>);
 
 /// Answers so far.
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ impl People {
     ) -> Person {
         let tgid = process.reference.tgid;
         let key = (
-            tgid,
-            process.since_ns,
+            process.reference.program,
+            process.read_ns(),
             process.cgroup.is_some(),
             container_first_pid,
         );

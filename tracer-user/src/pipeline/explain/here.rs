@@ -69,8 +69,10 @@ impl Scene<'_> {
 const fn quality_name(quality: Quality) -> &'static str {
     match quality {
         Quality::Exe => "the executable",
+        Quality::Exec => "the path given to execve, or the parent's program",
         Quality::Argv => "the command line",
         Quality::Comm => "the thread's name",
+        Quality::Outdated => "what it was before records were lost",
         Quality::Listener => "the owner of the listening socket",
         Quality::Inventory => "the inventory",
         Quality::Port => "the port",

@@ -35,7 +35,9 @@ fn verdict(run: &mut Run) -> Verdict {
     let mut health = run.pipeline.health();
     health.canaries = (2, 2);
     let components = run.pipeline.components();
+    let listeners = run.pipeline.listeners();
     let scene = Scene {
+        listeners: &listeners,
         window: &window,
         components: &components,
         connections: &connections,
