@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 use std::fs;
+use std::process::{Command, Output, Stdio};
+use tests::binaries;
 use tests::json::{list, text};
 use tests::needs;
 use tests::pair::Pair;
@@ -142,5 +144,58 @@ fn letters_that_imitate_others_are_escaped_in_every_format() {
         assert!(said.contains(shown), "{view:?}: {said}");
         assert!(!said.contains("\u{435}tcd"), "{view:?}: {said}");
         assert!(said.contains("\u{436}\u{443}\u{43a}"), "{view:?}: {said}");
+    }
+}
+
+/// Runs the tracer with a limit of its process set as `ulimit` does.
+fn limited(ulimit: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit {ulimit} && exec \"$@\""), "sh"])
+        .arg(binaries::tracer().unwrap())
+        .args(arguments)
+        .stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn limits_that_are_too_low_are_told_with_their_remedy() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let directory = Scratch::new().unwrap();
+    let file = directory.join("run.kcn");
+    let file = file.to_str().unwrap();
+    let recorded = tracer::run(&["record", "-w", file, "--duration", "1"]).unwrap();
+    recorded.expect_code(0).unwrap();
+    let live: &[&str] = &["graph", "--duration", "0"];
+    let replay: &[&str] = &["replay", file, "graph"];
+    let files = "raise the limit of open files with `ulimit -n 1024`";
+    let memory = "lift it with `ulimit -v unlimited`";
+    for (ulimit, arguments, want) in [
+        ("-n 4", live, Some(files)),
+        ("-n 10", live, Some(files)),
+        ("-n 60", live, Some(files)),
+        ("-n 10", &["doctor"], Some(files)),
+        ("-n 256", live, None),
+        ("-n 10", replay, None),
+        ("-v 200000", live, Some(memory)),
+        ("-v 400000", live, Some(memory)),
+        ("-d 400000", live, Some("lift it with `ulimit -d unlimited`")),
+        ("-v 2000000", live, None),
+        ("-v 100000", replay, Some(memory)),
+        ("-v 400000", replay, None),
+    ] {
+        let output = limited(ulimit, arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let code = output.status.code();
+        if let Some(want) = want {
+            assert_eq!(code, Some(4), "ulimit {ulimit}, {arguments:?}: {said}");
+            assert!(said.contains(want), "ulimit {ulimit}, {arguments:?}: {said}");
+            assert_eq!(said.lines().count(), 1, "ulimit {ulimit}, {arguments:?}: {said}");
+        } else {
+            assert_eq!(code, Some(0), "ulimit {ulimit}, {arguments:?}: {said}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod feed;
+mod limits;
 mod live;
 mod names;
 mod out;
@@ -14,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+pub use limits::{LimitError, Room};
 use tracing_subscriber::{Layer as _, filter::Targets, layer::SubscriberExt as _};
 
 use crate::{
@@ -68,6 +70,9 @@ pub enum AppError {
     /// Component rules given by the user.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// What the process may use.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The kernel.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -89,7 +94,7 @@ impl AppError {
     const fn exit(&self) -> Exit {
         match self {
             Self::Rules(_) => Exit::Usage,
-            Self::Load(_) => Exit::CannotObserve,
+            Self::Load(_) | Self::Limit(_) => Exit::CannotObserve,
             Self::Sink(SinkError::Closed) => Exit::Ok,
             Self::Record(_) | Self::Read(_) | Self::Sink(SinkError::Io(_)) | Self::Signals(_) => Exit::Error,
         }
@@ -145,6 +150,11 @@ fn log(verbosity: i8, styles: Styles) {
 
 fn dispatch(request: &Request, styles: Styles) -> Result<Exit, AppError> {
     let quiet = request.verbosity < 0;
+    match &request.action {
+        Action::Live { .. } | Action::Record { .. } | Action::Doctor { .. } => limits::check_live()?,
+        Action::Replay { .. } => limits::check_replay()?,
+        Action::Version => {}
+    }
     match &request.action {
         Action::Live {
             view,

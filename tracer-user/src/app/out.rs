@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Write},
     os::fd::AsFd,
@@ -31,7 +32,7 @@ const ALL_NS: u64 = 5_000_000_000;
 
 static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 static STDERR: LazyLock<Mutex<Out>> =
-    LazyLock::new(|| Mutex::new(Out::new(&io::stderr(), Arc::clone(&STOP), STDERR_PATIENCE_NS)));
+    LazyLock::new(|| Mutex::new(Out::new(io::stderr(), Arc::clone(&STOP), STDERR_PATIENCE_NS)));
 
 /// Whether somebody asked to stop.
 pub(super) fn stop() -> Arc<AtomicBool> {
@@ -68,16 +69,25 @@ impl Write for Log {
 
 /// Standard output.
 pub(super) fn stdout() -> Out {
-    Out::new(&io::stdout(), stop(), STDOUT_PATIENCE_NS)
+    Out::new(io::stdout(), stop(), STDOUT_PATIENCE_NS)
 }
 
 /// A file descriptor written by a thread of its own. Writes wait until all is written; not after somebody asked to stop
 /// and nobody reads.
 #[derive(Debug)]
 pub(super) struct Out {
-    writer: Result<Writer, Option<File>>,
+    writer: Result<Writer, Direct>,
     stop: Arc<AtomicBool>,
     patience_ns: u64,
+}
+
+/// Where neither a thread nor a descriptor can be had it is written to directly, and may hang.
+struct Direct(Box<dyn Write + Send>);
+
+impl fmt::Debug for Direct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Direct").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -91,13 +101,11 @@ struct Writer {
 }
 
 impl Out {
-    fn new(to: &impl AsFd, stop: Arc<AtomicBool>, patience_ns: u64) -> Self {
+    fn new(to: impl AsFd + Write + Send + 'static, stop: Arc<AtomicBool>, patience_ns: u64) -> Self {
         let file = to.as_fd().try_clone_to_owned().map(File::from);
-        let writer = file.map_err(|_closed| None).and_then(|file| {
-            // Where no thread can be had it is written to directly, and may hang.
-            let spare = file.try_clone().ok();
-            Writer::start(file).map_err(|_no_thread| spare)
-        });
+        let writer = file
+            .and_then(Writer::start)
+            .map_err(|_no_thread| Direct(Box::new(to)));
         Self {
             writer,
             stop,
@@ -114,13 +122,15 @@ impl Write for Out {
                 writer.write(bytes, &self.stop, self.patience_ns)?;
                 Ok(bytes.len())
             }
-            Err(Some(file)) => file.write(bytes),
-            Err(None) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(Direct(to)) => to.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match &mut self.writer {
+            Ok(_thread) => Ok(()),
+            Err(Direct(to)) => to.flush(),
+        }
     }
 }
 
@@ -200,7 +210,7 @@ mod tests {
     fn pair() -> (io::PipeReader, Out, Arc<AtomicBool>) {
         let (reader, writer) = io::pipe().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        let out = Out::new(&writer, Arc::clone(&stop), 100_000_000);
+        let out = Out::new(writer, Arc::clone(&stop), 100_000_000);
         (reader, out, stop)
     }
 

@@ -37,13 +37,13 @@ pub enum AttachError {
     #[error("cannot read the kernel's type information (BTF): {0}")]
     Btf(#[source] aya::BtfError),
     /// The object was refused as a whole: a map could not be made.
-    #[error("cannot create the maps: {0}")]
+    #[error("cannot create the maps: {}", super::reason(.0))]
     Maps(#[source] Box<aya::EbpfError>),
     /// A map or program that must be in the object is not.
     #[error("the embedded programs have no {0}; this is a bug of the build")]
     Missing(&'static str),
     /// A map exists but cannot be used.
-    #[error("cannot use the map {name}: {source}")]
+    #[error("cannot use the map {name}: {}", super::reason(.source))]
     Map {
         /// Its name.
         name: &'static str,
