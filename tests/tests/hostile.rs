@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::Value;
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -197,5 +198,99 @@ fn limits_that_are_too_low_are_told_with_their_remedy() {
         } else {
             assert_eq!(code, Some(0), "ulimit {ulimit}, {arguments:?}: {said}");
         }
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_pipe_where_a_file_is_named_is_refused_and_never_waited_for() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let directory = Scratch::new().unwrap();
+    let pipe = |name: &str| {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        mkfifoat(CWD, &path, Mode::from(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let fifo = pipe("pipe");
+    // A node whose kubelet and runtime have pipes for files.
+    for name in [
+        "var/lib/kubelet/config.yaml",
+        "var/lib/kubelet/kubeadm-flags.env",
+        "etc/default/kubelet",
+        "etc/kubernetes/manifests/etcd.yaml",
+        "etc/kubernetes/admin.conf",
+        "etc/hostname",
+    ] {
+        pipe(&format!("node/{name}"));
+    }
+    let node = directory.join("node");
+    let token = directory.join("token.kubeconfig");
+    let authority = directory.join("authority.kubeconfig");
+    let config = |cluster: &str, user: &str| {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1', {cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
+        )
+    };
+    fs::write(
+        &token,
+        config("insecure-skip-tls-verify: true", &format!("tokenFile: {fifo}")),
+    )
+    .unwrap();
+    fs::write(
+        &authority,
+        config(&format!("certificate-authority: {fifo}"), "token: t"),
+    )
+    .unwrap();
+    let (node, token, authority) = (
+        node.to_str().unwrap(),
+        token.to_str().unwrap(),
+        authority.to_str().unwrap(),
+    );
+    let refused = "it is a pipe, not a regular file";
+    let cases: [(&[&str], Option<i32>, &str); 11] = [
+        (&["replay", &fifo, "graph"], Some(5), refused),
+        (&["replay", &fifo, "verify"], Some(5), refused),
+        (
+            &["record", "-w", &fifo],
+            Some(5),
+            "is not a file with a recording",
+        ),
+        (&["graph", "-w", &fifo], Some(5), "is not a file with a recording"),
+        (&["graph", "--rules", &fifo], Some(2), refused),
+        (&["replay", &fifo, "--rules", &fifo, "graph"], Some(2), refused),
+        (&["doctor", "--btf", &fifo], None, refused),
+        (
+            &["explain", "1", "--duration", "1", "--kubeconfig", &fifo],
+            None,
+            refused,
+        ),
+        (
+            &["explain", "1", "--duration", "1", "--kubeconfig", token],
+            None,
+            refused,
+        ),
+        (
+            &["explain", "1", "--duration", "1", "--kubeconfig", authority],
+            None,
+            refused,
+        ),
+        (
+            &["explain", "1", "--duration", "1", "--host-root", node],
+            None,
+            "-- window",
+        ),
+    ];
+    for (arguments, code, want) in cases {
+        // Ends within the patience of tests, or the run is killed and this fails.
+        let finished = tracer::run(arguments).unwrap();
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(said.contains(want), "{arguments:?}: {said}");
+        assert!(code.is_none() || finished.code == code, "{arguments:?}: {said}");
+        assert!(finished.signal.is_none(), "{arguments:?}");
     }
 }

@@ -60,7 +60,7 @@ const EDGES: &[(&str, &str)] = &[
         "pipeline",
         "event signal hash decode track attribute inventory graph report",
     ),
-    ("loader", "signal clock"),
+    ("loader", "signal clock regular_file"),
     ("record", "signal clock regular_file"),
     ("source", "signal clock loader attribute resolve hash"),
     ("verify", "event signal attribute graph report"),

@@ -8,13 +8,14 @@ mod members;
 pub(crate) mod tests;
 
 use std::{
-    fs::File,
     io::{self, Read},
     ops::Range,
     path::{Path, PathBuf},
 };
 
 pub use members::Member;
+
+use crate::regular_file;
 
 /// Where the running kernel shows its own BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
@@ -179,7 +180,7 @@ impl Btf {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(failed)?;
+        let file = regular_file::open(path).map_err(failed)?;
         let expected = file.metadata().map_err(failed)?.len().min(FILE_MAX);
         // One byte more, so that the end is found without growing the buffer.
         let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or_default().saturating_add(1));

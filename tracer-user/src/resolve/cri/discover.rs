@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
+
+use crate::regular_file;
 
 /// kubelet's files that name the runtime, and how.
 const SAID_BY: [(&str, &str); 4] = [
@@ -119,7 +120,7 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 /// A file that is absent or unreadable says nothing.
 fn read(path: &Path) -> Option<String> {
     let mut bytes = Vec::new();
-    File::open(path)
+    regular_file::open(path)
         .ok()?
         .take(FILE_MAX)
         .read_to_end(&mut bytes)
