@@ -75,6 +75,47 @@ fn a_pod_that_nobody_knows_stays_itself_whatever_cgroups_it_makes_below_its_own(
     }
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_socket_that_nobody_holds_is_the_pods_whose_address_it_has() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let address: IpAddr = "10.244.66.5".parse().unwrap();
+    let root = node_with_the_victim();
+    let hosts = format!("127.0.0.1\tlocalhost\n{address}\tvictim\n");
+    let pods = root.join("var/lib/kubelet/pods").join(VICTIM_UID);
+    fs::write(
+        pods.join("etc-hosts"),
+        format!("# Kubernetes-managed hosts file.\n{hosts}"),
+    )
+    .unwrap();
+    let netns = Netns::with_address(address).unwrap();
+    let mut server = Standin::start(&netns, "answerer").unwrap();
+    let mut client = Standin::start(&netns, "caller").unwrap();
+    server.listen("10.244.66.5:5000").unwrap();
+    client.dial("10.244.66.5:5000", 1).unwrap();
+    server.wait_count("accepted", 1).unwrap();
+    server.ask("stow 10.244.66.5:5000").unwrap();
+    let mut view = vec!["connections", "-o", "json", "--cri-socket", "none"];
+    view.extend([
+        "--kubeconfig",
+        "none",
+        "--host-root",
+        root.path().to_str().unwrap(),
+    ]);
+    let document = tracer::run(&view).unwrap().json().unwrap();
+    let rows = tests::json::items(&document, netns.inode());
+    assert_eq!(rows.len(), 1, "{document}");
+    assert_eq!(text(rows[0], "source.process.command"), "caller");
+    assert_eq!(
+        text(rows[0], "destination.process.command"),
+        "",
+        "nobody holds it"
+    );
+    assert_eq!(text(rows[0], "destination.k8s.pod.name"), "victim", "{}", rows[0]);
+}
+
 /// `/run/netns/NAME`, as `ip netns add` makes it; removed at the end.
 struct Named(PathBuf);
 

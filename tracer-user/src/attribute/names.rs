@@ -145,6 +145,11 @@ impl Groups {
         }
     }
 
+    /// Whether it is the host's.
+    pub const fn is_host(&self, space: Space) -> bool {
+        space.inode == self.host && space.inode != 0
+    }
+
     /// Name of a namespace, if it has one.
     pub fn name(&self, space: Space) -> Option<&str> {
         let tenures = self.spaces.get(&space.inode)?;

@@ -4,6 +4,7 @@ use crate::beat::Beat;
 use crate::churn::Churn;
 use crate::dial::{self, Dialed};
 use crate::listen::{Listening, Manner};
+use crate::stow::Stowed;
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs;
@@ -27,6 +28,7 @@ pub(crate) struct Control {
     beats: Vec<Beat>,
     /// Their input ends when this process does, and they with it.
     children: Vec<Child>,
+    stowed: Vec<Stowed>,
 }
 
 /// The answer to a command.
@@ -89,6 +91,12 @@ impl Control {
             }
             // unlisten ADDR: stops listening there and keeps what was accepted.
             "unlisten" => self.listening.unlisten(words.need("ADDR")?),
+            // stow ADDR: puts everything accepted there where no file table holds it, and stops listening there.
+            "stow" => {
+                let address = words.need("ADDR")?;
+                self.stowed.push(Stowed::new(self.listening.take(address)?)?);
+                self.listening.unlisten(address)
+            }
             // hangup ADDR: closes everything accepted there.
             "hangup" => self.listening.hang_up(words.need("ADDR")?),
             // dial ADDR COUNT [SOURCE]: opens and holds; gives the local ports.

@@ -119,6 +119,12 @@ impl Listening {
             .ok_or_else(|| invalid("no longer listening there"))
     }
 
+    /// What was accepted there, held here no more.
+    pub(crate) fn take(&self, address: SocketAddr) -> io::Result<Vec<TcpStream>> {
+        let held = std::mem::take(&mut *lock(&self.server(address)?.held));
+        Ok(held.into_values().collect())
+    }
+
     pub(crate) fn hang_up(&self, address: SocketAddr) -> io::Result<String> {
         let held = std::mem::take(&mut *lock(&self.server(address)?.held));
         Ok(held.len().to_string())

@@ -14,6 +14,7 @@ mod guard;
 mod launch;
 mod listen;
 mod socket;
+mod stow;
 
 use control::{Control, Reply};
 use rustix::process::{Signal, set_parent_process_death_signal};

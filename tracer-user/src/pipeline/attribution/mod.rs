@@ -263,7 +263,13 @@ impl Attribution {
                     number
                 })
             } else {
-                let nobody = Subject::Nobody { space };
+                let address = address.ip();
+                let tenant = self.inventory.at(address, end.owner_ns);
+                let nobody = Subject::Nobody {
+                    address,
+                    uid: tenant.map(|tenant| Arc::clone(&tenant.pod.uid)),
+                    space,
+                };
                 self.subjects.number(nobody, end.owner_ns)
             };
         Known {

@@ -125,12 +125,22 @@ impl Attribution {
                 };
                 remote::claim(&asked, &self.inventory, &mut self.remotes, &self.rules)
             }
-            Subject::Nobody { .. } => Arc::clone(&self.ownerless),
+            // A pod's address in the host's namespace is what somebody borrows, a transparent proxy say.
+            Subject::Nobody { .. } if self.groups.is_host(space) => Arc::clone(&self.ownerless),
+            Subject::Nobody { address, uid, .. } => {
+                let asked = Asked {
+                    address: *address,
+                    port: None,
+                    uid: uid.as_deref(),
+                    between_ns: asked_ns,
+                };
+                remote::ownerless(&asked, &self.inventory)
+                    .map_or_else(|| Arc::clone(&self.ownerless), Arc::new)
+            }
         };
-        let group = if matches!(subject, Subject::Elsewhere { .. }) {
-            self.groups.group_elsewhere(&claim, space)
-        } else {
-            self.groups.group_here(&claim, space)
+        let group = match subject {
+            Subject::Process { .. } => self.groups.group_here(&claim, space),
+            Subject::Elsewhere { .. } | Subject::Nobody { .. } => self.groups.group_elsewhere(&claim, space),
         };
         Named { claim, group }
     }

@@ -48,6 +48,15 @@ pub(super) fn claim(
     found.map_or(plain, Arc::new)
 }
 
+/// The pod that has the address of a socket which is here, though nobody was seen to own it.
+pub(super) fn ownerless(asked: &Asked<'_>, inventory: &Inventory) -> Option<Claim> {
+    let found = by_pod(asked, inventory).filter(|_| !asked.address.is_loopback())?;
+    Some(Claim {
+        by: format!("{}; nobody was seen to own its socket", found.by),
+        ..found
+    })
+}
+
 fn by_pod(asked: &Asked<'_>, inventory: &Inventory) -> Option<Claim> {
     if let Some(entry) = asked.uid.and_then(|uid| inventory.pod(uid)) {
         return Some(of_pod(asked, &entry.pod, inventory));

@@ -69,6 +69,10 @@ pub(in crate::pipeline) enum Subject {
     },
     /// A socket of this machine without an owner.
     Nobody {
+        /// Its address.
+        address: IpAddr,
+        /// The pod that had the address then, if that was known.
+        uid: Option<Arc<str>>,
         /// Network namespace of the socket.
         space: Space,
     },
@@ -77,7 +81,9 @@ pub(in crate::pipeline) enum Subject {
 impl Subject {
     pub(super) const fn space(&self) -> Space {
         match self {
-            Self::Process { space, .. } | Self::Elsewhere { space, .. } | Self::Nobody { space } => *space,
+            Self::Process { space, .. } | Self::Elsewhere { space, .. } | Self::Nobody { space, .. } => {
+                *space
+            }
         }
     }
 }

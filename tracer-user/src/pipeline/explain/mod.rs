@@ -170,14 +170,16 @@ impl Pipeline {
                 inventory: &self.attribution.inventory,
                 rules: &self.attribution.rules,
             }),
-            Some(Subject::Elsewhere { address, .. }) => there::witnesses(&there::Scene {
-                named: &named.claim,
-                address: *address,
-                port,
-                inventory: &self.attribution.inventory,
-                rules: &self.attribution.rules,
-            }),
-            Some(Subject::Nobody { .. }) | None => Vec::new(),
+            Some(Subject::Elsewhere { address, .. } | Subject::Nobody { address, .. }) => {
+                there::witnesses(&there::Scene {
+                    named: &named.claim,
+                    address: *address,
+                    port,
+                    inventory: &self.attribution.inventory,
+                    rules: &self.attribution.rules,
+                })
+            }
+            None => Vec::new(),
         };
         testimonies.sort_by_key(|testimony| testimony.rank);
         ExplainedEnd {

@@ -414,3 +414,28 @@ fn edges_of_many_pods_of_one_workload_become_one_when_there_is_no_room_for_all()
         [("namespace/shop/deployment/client".to_owned(), u64::from(VISITS))]
     );
 }
+
+#[test]
+fn a_socket_that_nobody_owns_is_the_pods_whose_address_it_has_but_not_in_the_hosts_namespace() {
+    let (mut world, mut run) = begun();
+    for (port, netns) in [(43_000, POD_NETNS), (43_001, HOST)] {
+        world.connect(Plan {
+            source: (None, format!("10.0.0.9:{port}").parse().unwrap()),
+            destination: (Some(netns), "10.0.0.7:53".parse().unwrap()),
+            client: 10,
+            other_client: None,
+        });
+    }
+    watch(&mut run, &mut world);
+    let ids = |run: &mut Run| {
+        let edges = run.pipeline.graph(GroupBy::Component).edges;
+        edges.into_iter().map(|edge| edge.destination).collect::<Vec<_>>()
+    };
+    let nobody = |group: &str| format!("{group}/~nobody-was-seen-to-own-the-socket");
+    assert_eq!(ids(&mut run), [nobody("host"), nobody("netns/77")]);
+    tell(&mut run, world.now_ns, client("a", "client-1", "10.0.0.7", 1));
+    assert_eq!(
+        ids(&mut run),
+        [nobody("host"), "namespace/shop/deployment/client".to_owned()]
+    );
+}
