@@ -152,6 +152,35 @@ fn what_a_router_prohibits_is_prohibited() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn an_api_server_that_etcd_refuses_is_an_edge_to_a_guess() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let netns = Netns::new().unwrap();
+    let mut apiserver = Standin::start(&netns, "kube-apiserver").unwrap();
+    let window = seconds(3);
+    let [document, table] = ["json", "table"].map(|format| {
+        let tracer = Tracer::start_ready(&["graph", "--duration", &window, "-o", format]).unwrap();
+        apiserver.ask("try 127.0.0.1:2379 3").unwrap();
+        tracer.finish(patience()).unwrap()
+    });
+    let edges = json::edges(&document.json().unwrap(), netns.inode());
+    assert_eq!(edges.len(), 1, "{edges:?}");
+    let etcd = &edges[0].destination;
+    assert_eq!(
+        (text(etcd, "label"), text(etcd, "component")),
+        ("etcd?", ""),
+        "{etcd}"
+    );
+    assert_eq!(edges[0].count("failed.refused"), 3);
+    let row = table.stdout.lines().find(|row| row.contains(netns.inode()));
+    let row = row.unwrap_or_else(|| panic!("no row of {}: {}", netns.inode(), table.stdout));
+    assert!(row.contains("/etcd? "), "{row}");
+    assert!(row.contains("role guessed by port"), "{row}");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn refused_and_timed_out_connects_are_edges_with_a_reason() {
     if !needs![Need::Root, Need::Bpf] {
         return;

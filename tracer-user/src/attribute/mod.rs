@@ -64,6 +64,8 @@ pub enum Who {
     Unknown {
         /// Why not.
         reason: String,
+        /// What usually serves the destination port, where nobody does; a guess.
+        guess: Option<String>,
     },
 }
 
@@ -81,7 +83,7 @@ impl Who {
         }
     }
 
-    /// What to show: `etcd`, `k3s-server(kubelet)`, `curl`, `10.0.0.9`, `unknown`. Hostile: escape before showing.
+    /// What to show: `etcd`, `k3s-server(kubelet)`, `curl`, `10.0.0.9`, `etcd?`, `unknown`. Hostile: escape before showing.
     pub fn label(&self) -> Cow<'_, str> {
         match self {
             Self::Component {
@@ -98,7 +100,10 @@ impl Who {
                 None => Cow::Owned(format!("pod {}", pod.uid)),
             },
             Self::External { address, .. } => Cow::Owned(address.to_string()),
-            Self::Unknown { .. } => Cow::Borrowed("unknown"),
+            Self::Unknown {
+                guess: Some(guess), ..
+            } => Cow::Owned(format!("{guess}?")),
+            Self::Unknown { guess: None, .. } => Cow::Borrowed("unknown"),
         }
     }
 }

@@ -269,7 +269,13 @@ pub fn node_id(group: &str, who: &Who) -> String {
         Who::Component { .. } | Who::External { .. } => id.push_str(&who.label()),
         Who::Process { name } => escape(name, &mut id),
         Who::Pod(_) | Who::Service { .. } | Who::Node { .. } => escape(&who.label(), &mut id),
-        Who::Unknown { reason } => {
+        Who::Unknown {
+            guess: Some(guess), ..
+        } => {
+            id.push('~');
+            escape(guess, &mut id);
+        }
+        Who::Unknown { reason, guess: None } => {
             id.push('~');
             id.extend(reason.chars().map(|c| {
                 if c.is_ascii_alphanumeric() || c == '.' {
@@ -452,8 +458,17 @@ mod tests {
                 "an unknown",
                 Who::Unknown {
                     reason: "no owner".into(),
+                    guess: None,
                 },
                 "host/~no-owner",
+            ),
+            (
+                "an unknown with a guess",
+                Who::Unknown {
+                    reason: "no owner".into(),
+                    guess: Some("etcd".into()),
+                },
+                "host/~etcd",
             ),
         ];
         for (name, who, want) in cases {

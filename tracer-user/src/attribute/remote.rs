@@ -44,7 +44,7 @@ fn make(rules: &Rules, address: IpAddr, port: Option<u16>) -> Claim {
     if address.is_loopback() {
         let reason = format!("the socket behind {address} was not seen");
         return Claim {
-            who: Who::Unknown { reason },
+            who: Who::Unknown { reason, guess: None },
             quality: Quality::Address,
             by: format!("address {address}"),
             place: Place::default(),

@@ -196,6 +196,15 @@ impl Inventory {
         &self.static_pods
     }
 
+    /// Who should listen on a port of the host, and the path of the manifest that says so.
+    pub fn manifest_for(&self, port: u16) -> Option<(&str, &str)> {
+        let manifest = self.static_pods.values().find(|manifest| {
+            manifest.host_network && manifest.flags.iter().any(|flag| listens(flag, port))
+        })?;
+        let (name, command) = manifest.containers.first()?;
+        Some((command.as_deref().unwrap_or(name), &manifest.path))
+    }
+
     /// What a static pod is called by its manifest, where nobody told: it is known as NAME-NODE.
     pub fn manifest_of(&self, pod: &Pod) -> Option<Workload> {
         if !is_hash(&pod.uid) {
@@ -234,4 +243,20 @@ impl Inventory {
 /// Whether a uid is the hash of a manifest: 32 hexadecimal digits without dashes.
 fn is_hash(uid: &str) -> bool {
     uid.len() == 32 && uid.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether a flag has its program listen on a port: `--secure-port=6443`, `--listen-client-urls=https://127.0.0.1:2379`.
+fn listens(flag: &str, port: u16) -> bool {
+    let Some((key, value)) = flag.split_once('=') else {
+        return false;
+    };
+    let is_port = |text: &str| text.parse() == Ok(port);
+    match key {
+        "--secure-port" | "--insecure-port" | "--port" => is_port(value),
+        _ if key.starts_with("--listen-") => value.split(',').any(|url| {
+            let end = url.rsplit(':').next().unwrap_or_default();
+            is_port(end.split('/').next().unwrap_or_default())
+        }),
+        _ => false,
+    }
 }

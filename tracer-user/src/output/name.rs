@@ -9,6 +9,7 @@
 //! svc/default/web                 a service whose server is not known
 //! node/worker-1  node/w(kubelet?) a node of the cluster, with a guess by the port
 //! kube-apiserver?  external       an address elsewhere, with or without a guess
+//! etcd?  unknown                  nobody to be named here, with or without a guess by the port
 //! ```
 //!
 //! What a process was before records were lost is a guess, too: `env?`.
@@ -83,9 +84,12 @@ impl fmt::Display for WhoName<'_> {
             }
             Who::External {
                 guess: Some(guess), ..
+            }
+            | Who::Unknown {
+                guess: Some(guess), ..
             } => write!(f, "{}?", Word(guess)),
             Who::External { guess: None, .. } => f.write_str("external"),
-            Who::Unknown { .. } => f.write_str("unknown"),
+            Who::Unknown { guess: None, .. } => f.write_str("unknown"),
         }
     }
 }
@@ -202,6 +206,12 @@ impl fmt::Display for Place<'_> {
             // The host, or a network namespace that is no cluster's.
             (NodeKind::Namespace, ..) if group == label => Word(label).fmt(f)?,
             (NodeKind::Namespace, ..) => write!(f, "namespace/{}", Part(label))?,
+            (NodeKind::Unknown, Who::Unknown { guess: Some(_), .. }, inner) => {
+                if inner.is_some() {
+                    write!(f, "{}/", Word(group))?;
+                }
+                Name(&node.claim).fmt(f)?;
+            }
             (_, _, Some(("namespace", namespace))) if is_nameless(node) => {
                 write!(f, "{}/{}", Part(namespace), Word(label))?;
             }
@@ -342,6 +352,17 @@ mod tests {
         for (claim, want) in cases {
             assert_eq!(Name(&claim).to_string(), want);
         }
+    }
+
+    #[test]
+    fn nobody_is_unknown_and_at_a_telling_port_a_guess() {
+        let mut claim = fixture::unknown();
+        assert_eq!(Name(&claim).to_string(), "unknown");
+        claim.who = Who::Unknown {
+            reason: "nobody listens there".into(),
+            guess: Some("etcd".into()),
+        };
+        assert_eq!(Name(&claim).to_string(), "etcd?");
     }
 
     #[test]

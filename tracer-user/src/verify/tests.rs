@@ -67,6 +67,7 @@ fn process(name: &str, tgid: u32) -> Party {
 fn unnamed(tgid: u32) -> Party {
     let who = Who::Unknown {
         reason: "nobody knows".to_owned(),
+        guess: None,
     };
     party(who, Quality::Address, tgid, "127.0.0.1:50001")
 }

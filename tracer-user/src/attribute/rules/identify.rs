@@ -161,6 +161,7 @@ impl Rules {
         let who = match sharing {
             [] if comm.is_empty() => Who::Unknown {
                 reason: "no name could be read".into(),
+                guess: None,
             },
             [] => Who::Process { name: comm.into() },
             [component] => Who::Component {
@@ -173,7 +174,7 @@ impl Rules {
                     "thread name {comm} fits {}; neither executable nor arguments could be read",
                     names.join(" and ")
                 );
-                Who::Unknown { reason }
+                Who::Unknown { reason, guess: None }
             }
         };
         Claim {

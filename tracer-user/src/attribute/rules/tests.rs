@@ -170,7 +170,7 @@ fn a_file_whose_name_was_cut_is_still_the_one_that_proc_tells_of() {
 
 #[test]
 fn an_ambiguous_thread_name_names_all_who_could_be_meant() {
-    let Who::Unknown { reason } = claim(None, None, &[], "kube-controller").who else {
+    let Who::Unknown { reason, .. } = claim(None, None, &[], "kube-controller").who else {
         panic!("not unknown")
     };
     assert!(

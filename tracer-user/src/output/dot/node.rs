@@ -118,11 +118,12 @@ fn label(node: &Node) -> String {
 fn kind(node: &Node) -> String {
     let guess = match &node.claim.who {
         Who::External { guess, .. } | Who::Node { guess, .. } => guess.as_deref(),
-        Who::Component { .. }
+        // Its label is the guess.
+        Who::Unknown { .. }
+        | Who::Component { .. }
         | Who::Process { .. }
         | Who::Pod(_)
-        | Who::Service { .. }
-        | Who::Unknown { .. } => None,
+        | Who::Service { .. } => None,
     };
     let workload = node
         .claim

@@ -159,10 +159,10 @@ fn is_component(who: &Who, wanted: &str) -> bool {
                             .is_some_and(|rest| rest.eq_ignore_ascii_case(role))
                 })
         }
-        Who::External { guess, .. } | Who::Node { guess, .. } => guess
+        Who::External { guess, .. } | Who::Node { guess, .. } | Who::Unknown { guess, .. } => guess
             .as_deref()
             .is_some_and(|guess| guess.eq_ignore_ascii_case(wanted)),
-        Who::Process { .. } | Who::Pod(_) | Who::Service { .. } | Who::Unknown { .. } => false,
+        Who::Process { .. } | Who::Pod(_) | Who::Service { .. } => false,
     }
 }
 

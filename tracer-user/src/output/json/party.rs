@@ -177,7 +177,7 @@ impl<'a> From<&'a Claim> for Attribution<'a> {
     fn from(claim: &'a Claim) -> Self {
         let (guess, reason) = match &claim.who {
             Who::External { guess, .. } | Who::Node { guess, .. } => (guess.as_deref(), None),
-            Who::Unknown { reason } => (None, Some(reason.as_str())),
+            Who::Unknown { reason, guess } => (guess.as_deref(), Some(reason.as_str())),
             Who::Component { .. } | Who::Process { .. } | Who::Pod(_) | Who::Service { .. } => (None, None),
         };
         Self {

@@ -95,6 +95,7 @@ impl Attribution {
             ownerless: Arc::new(Claim {
                 who: Who::Unknown {
                     reason: "nobody was seen to own the socket".to_owned(),
+                    guess: None,
                 },
                 quality: Quality::Address,
                 by: "no hook, file table or listening socket told".to_owned(),

@@ -122,6 +122,7 @@ impl Attribution {
                     port: *port,
                     uid: uid.as_deref(),
                     between_ns: asked_ns,
+                    on_host: self.groups.is_host(space),
                 };
                 remote::claim(&asked, &self.inventory, &mut self.remotes, &self.rules)
             }
@@ -133,6 +134,7 @@ impl Attribution {
                     port: None,
                     uid: uid.as_deref(),
                     between_ns: asked_ns,
+                    on_host: self.groups.is_host(space),
                 };
                 remote::ownerless(&asked, &self.inventory)
                     .map_or_else(|| Arc::clone(&self.ownerless), Arc::new)

@@ -27,6 +27,8 @@ pub(super) struct Asked<'a> {
     pub(super) uid: Option<&'a str>,
     /// First and last time it was met.
     pub(super) between_ns: (u64, u64),
+    /// From the host's network namespace.
+    pub(super) on_host: bool,
 }
 
 /// Who is there.
@@ -38,7 +40,7 @@ pub(super) fn claim(
 ) -> Arc<Claim> {
     let plain = remotes.claim(asked.address, asked.port);
     if asked.address.is_loopback() {
-        return plain;
+        return by_loopback(asked, inventory, rules, plain);
     }
     let found = by_pod(asked, inventory)
         .or_else(|| by_service(asked, inventory))
@@ -46,6 +48,35 @@ pub(super) fn claim(
         .or_else(|| by_node(asked, inventory, rules))
         .or_else(|| by_network(asked, inventory, &plain));
     found.map_or(plain, Arc::new)
+}
+
+/// Nobody is there, or nobody that was seen: who should be, by the manifests of this node and by custom.
+fn by_loopback(asked: &Asked<'_>, inventory: &Inventory, rules: &Rules, plain: Arc<Claim>) -> Arc<Claim> {
+    let Some(port) = asked.port else {
+        return plain;
+    };
+    let custom = rules.port(port).filter(|rule| !rule.unsure);
+    let usual = custom.map(|rule| format!("port {port} is usually {}: {}", rule.server, rule.purpose));
+    let manifest = inventory.manifest_for(port).filter(|_| asked.on_host);
+    let (guess, by) = match (manifest, usual) {
+        (Some((server, path)), usual) => {
+            let says = format!("{path} has {server} listen on {port} here");
+            let by = usual.map_or_else(|| says.clone(), |usual| format!("{says}; {usual}"));
+            (server.to_owned(), by)
+        }
+        (None, Some(usual)) => (custom.map_or_else(String::new, |rule| rule.server.clone()), usual),
+        (None, None) => return plain,
+    };
+    let reason = format!("the socket behind {}:{port} was not seen", asked.address);
+    Arc::new(Claim {
+        who: Who::Unknown {
+            reason,
+            guess: Some(guess),
+        },
+        quality: Quality::Port,
+        by,
+        place: Place::default(),
+    })
 }
 
 /// The pod that has the address of a socket which is here, though nobody was seen to own it.
@@ -73,6 +104,7 @@ fn by_pod(asked: &Asked<'_>, inventory: &Inventory) -> Option<Claim> {
                     title(&first.pod),
                     title(&last.pod)
                 ),
+                guess: None,
             },
             quality: Quality::Address,
             by: format!("address {}", asked.address),

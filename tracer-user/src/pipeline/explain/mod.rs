@@ -242,8 +242,10 @@ fn is_called(claim: &Claim, name: &str) -> bool {
         || place.unit.as_deref().is_some_and(same)
         || match &claim.who {
             Who::Service { namespace, name, .. } => same(&format!("{namespace}/{name}")),
-            Who::External { guess, .. } | Who::Node { guess, .. } => guess.as_deref().is_some_and(same),
-            Who::Component { .. } | Who::Process { .. } | Who::Pod(_) | Who::Unknown { .. } => false,
+            Who::External { guess, .. } | Who::Node { guess, .. } | Who::Unknown { guess, .. } => {
+                guess.as_deref().is_some_and(same)
+            }
+            Who::Component { .. } | Who::Process { .. } | Who::Pod(_) => false,
         }
 }
 

@@ -115,12 +115,10 @@ fn by_port(scene: &Scene<'_>, said: &mut Vec<Testimony>) {
         return;
     };
     let guess = match &scene.named.who {
-        Who::External { guess, .. } | Who::Node { guess, .. } => guess.as_deref(),
-        Who::Component { .. }
-        | Who::Process { .. }
-        | Who::Pod(_)
-        | Who::Service { .. }
-        | Who::Unknown { .. } => None,
+        Who::External { guess, .. } | Who::Node { guess, .. } | Who::Unknown { guess, .. } => {
+            guess.as_deref()
+        }
+        Who::Component { .. } | Who::Process { .. } | Who::Pod(_) | Who::Service { .. } => None,
     };
     let outcome = if guess == Some(&rule.server) {
         Outcome::Decides

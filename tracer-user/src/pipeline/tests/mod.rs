@@ -3,6 +3,7 @@
 mod closing;
 mod crowd;
 mod explain;
+mod guess;
 mod history;
 mod host;
 mod names;
