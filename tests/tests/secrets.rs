@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+use serde_json::json;
 use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
@@ -162,6 +163,9 @@ fn no_secret_is_in_any_output_log_or_recording() {
     let directory = Scratch::new().unwrap();
     let server = ApiServer::start(None, Start::default()).unwrap();
     let at = format!("http://{}", server.address());
+    // Another refuses all, and repeats what it was asked with.
+    let echoing = ApiServer::start(None, Start::default()).unwrap();
+    echoing.faults(&json!({"echo": true})).unwrap();
     let client = Client::start();
     let pid = client.child.id().to_string();
     let write = |name: &str, text: &str| {
@@ -230,6 +234,15 @@ fn no_secret_is_in_any_output_log_or_recording() {
             false,
             kubeconfig(&at, &plugin("rubbish", &format!("echo 'status: [{out}'"))),
             true,
+        ),
+        (
+            "a server that repeats the token",
+            false,
+            kubeconfig(
+                &format!("http://{}", echoing.address()),
+                &format!("    token: {token}"),
+            ),
+            false,
         ),
         (
             "a server that refuses",

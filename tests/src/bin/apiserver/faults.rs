@@ -4,6 +4,7 @@
 //!
 //! - `forbidden`: resources that answer 403, such as `["pods"]`
 //! - `error`: every request answers 500
+//! - `echo`: every request answers 401, and repeats whose it was
 //! - `hang`: requests are read and never answered, open watches fall silent
 //! - `slow_ms`: how long every answer and every watch event is held back
 //! - `gone`: how many of the next watches get an ERROR event with code 410; `gone_status`: the HTTP status 410
@@ -33,6 +34,7 @@ const MAX_FLOOD: u64 = 500_000;
 pub(crate) struct Faults {
     pub(crate) forbidden: Vec<String>,
     pub(crate) error: bool,
+    pub(crate) echo: bool,
     pub(crate) hang: bool,
     pub(crate) slow_ms: u64,
     pub(crate) gone: u64,
@@ -54,6 +56,7 @@ impl Faults {
         json!({
             "forbidden": self.forbidden,
             "error": self.error,
+            "echo": self.echo,
             "hang": self.hang,
             "slow_ms": self.slow_ms,
             "gone": self.gone,
@@ -96,6 +99,7 @@ fn set(faults: &mut Faults, fault: &str, value: &Value) -> Result<(), Refusal> {
                 .collect();
         }
         "error" => faults.error = flag(fault, value)?,
+        "echo" => faults.echo = flag(fault, value)?,
         "hang" => faults.hang = flag(fault, value)?,
         "slow_ms" => faults.slow_ms = number(fault, value)?,
         "gone" => faults.gone = number(fault, value)?,

@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) keep_alive: bool,
+    /// Who asks, as the header says it; empty where it does not.
+    pub(crate) authorization: String,
 }
 
 impl Request {
@@ -39,6 +41,7 @@ impl Request {
             query: query.split('&').filter_map(parameter).collect(),
             body: Vec::new(),
             keep_alive: protocol == "HTTP/1.1",
+            authorization: String::new(),
         };
         let length = request.read_header(&mut head)?;
         request.body.resize(length, 0);
@@ -67,6 +70,7 @@ impl Request {
                         .ok_or_else(|| invalid("the body's length is no number or too large"))?;
                 }
                 "transfer-encoding" => return Err(invalid("chunked requests are not understood")),
+                "authorization" => value.clone_into(&mut self.authorization),
                 "connection" => self.keep_alive &= !value.eq_ignore_ascii_case("close"),
                 _ => {}
             }

@@ -112,7 +112,7 @@ impl Server {
         }
         let slow = self.faults().slow_ms;
         window(Duration::from_millis(slow));
-        let outcome = self.gate(&route).and_then(|()| {
+        let outcome = self.gate(&route, request).and_then(|()| {
             Ok(match api::answer(self, &route, request)? {
                 Answer::Whole(response) => (Some(response), None),
                 Answer::Watch(selector) => (None, Some((watch::check(self, request)?, selector))),
@@ -129,8 +129,12 @@ impl Server {
         }
     }
 
-    fn gate(&self, route: &Route) -> Result<(), Refusal> {
+    fn gate(&self, route: &Route, request: &Request) -> Result<(), Refusal> {
         let faults = self.faults();
+        if faults.echo {
+            let message = format!("nobody is known by `{}`", request.authorization);
+            return Err(Refusal::new(401, "Unauthorized", message));
+        }
         if faults.error {
             return Err(Refusal::new(
                 500,

@@ -159,7 +159,7 @@ impl Client {
 }
 
 fn trouble(call: &'static str, status: &Status, patience: Duration) -> Trouble {
-    let message = capped(&format!("{}: {}", status.code(), status.message()));
+    let message = told(status);
     if status.source().is_some() {
         return Trouble::Lost { call, message };
     }
@@ -185,6 +185,24 @@ fn trouble(call: &'static str, status: &Status, patience: Duration) -> Trouble {
     }
 }
 
+/// What kind of answer it is, and below it the system's own error. Its message is not told: it may repeat what a container
+/// or a registry was asked with, a token among it.
+pub(super) fn told(status: &Status) -> String {
+    // The client's own words, before any of the answer's.
+    let kind = if status.code() == Code::OutOfRange && status.message().starts_with(TOO_LARGE) {
+        "its answer is larger than any may be"
+    } else {
+        status.code().description()
+    };
+    match root_io(status) {
+        Some(cause) => format!("{kind}: {}", capped(&cause.to_string())),
+        None => kind.to_owned(),
+    }
+}
+
+/// How tonic begins what it says of a message above the limit.
+const TOO_LARGE: &str = "Error, decoded message length too large";
+
 /// The system's own error below a chain of others.
 fn root_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut cause = Some(error);
@@ -199,4 +217,39 @@ fn root_io<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::E
 
 pub(super) fn capped(message: &str) -> String {
     message.chars().take(MESSAGE_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runtime_says_of_a_refusal_is_not_told() {
+        let says = |code| Status::new(code, "token S3CRET was refused");
+        let cases = [
+            (says(Code::Unauthenticated), "ListPodSandbox: ", "authentication"),
+            (says(Code::Unknown), "ListPodSandbox: ", "Unknown error"),
+            (
+                says(Code::Unimplemented),
+                "ListPodSandbox is not known there: ",
+                "not",
+            ),
+            (says(Code::NotFound), "ListPodSandbox: not found", ""),
+            (
+                Status::new(Code::OutOfRange, format!("{TOO_LARGE}: found 9 bytes")),
+                "ListPodSandbox: ",
+                "larger than any may be",
+            ),
+            (
+                Status::from_error(Box::new(io::Error::from_raw_os_error(104))),
+                "ListPodSandbox: ",
+                "Connection reset by peer",
+            ),
+        ];
+        for (status, begin, holds) in cases {
+            let said = trouble("ListPodSandbox", &status, Duration::from_secs(1)).to_string();
+            assert!(said.starts_with(begin) && said.contains(holds), "{said}");
+            assert!(!said.contains("S3CRET"), "{said}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use tonic::{Request, Status, client::Grpc, transport::Channel};
 use tonic_prost::ProstCodec;
 
 use super::{
-    client::{Trouble, capped},
+    client::{Trouble, told},
     wire::{Event, Everything},
 };
 
@@ -55,7 +55,7 @@ impl Events {
         match (&mut self.task).await {
             Ok(Err(status)) if status.source().is_some() => Err(Trouble::Lost {
                 call: "GetContainerEvents",
-                message: capped(&status.to_string()),
+                message: told(&status),
             }),
             // Not known there, refused, or over: lists tell as much.
             Ok(Ok(()) | Err(_)) | Err(_) => Ok(()),

@@ -35,13 +35,13 @@ pub(super) enum Trouble {
     /// Nothing came for so long.
     #[error("it has been silent for {} s", .0.as_secs())]
     Silent(Duration),
-    /// Refused.
-    #[error("it answered {code}: {message}")]
+    /// Refused. Its message is not told: it may repeat what it was asked with, a token among it.
+    #[error("it answered {code} ({reason})")]
     Refused {
         /// HTTP status.
         code: u16,
-        /// What it says about it.
-        message: String,
+        /// The reason, one of Kubernetes' or of HTTP's own words.
+        reason: &'static str,
     },
     /// The resource version is too old, or newer than the server: list again.
     #[error("the resource version is not known any more")]
@@ -134,15 +134,13 @@ pub(super) fn refused(status: &Status) -> Trouble {
     if is_old || message.starts_with("Too large resource version") {
         return Trouble::Gone;
     }
-    let known = StatusCode::from_u16(code)
-        .ok()
-        .and_then(|code| code.canonical_reason());
+    let said = REASONS
+        .iter()
+        .find(|known| status.reason.as_deref() == Some(**known));
+    let usual = || StatusCode::from_u16(code).ok()?.canonical_reason();
     Trouble::Refused {
         code,
-        message: short(match message {
-            "" => known.unwrap_or("no reason is given"),
-            told => told,
-        }),
+        reason: said.copied().or_else(usual).unwrap_or("no reason is given"),
     }
 }
 
@@ -172,6 +170,29 @@ fn short(text: &str) -> String {
     let end = text.floor_char_boundary(WHY_MAX);
     text.get(..end).unwrap_or_default().to_owned()
 }
+
+/// `metav1.StatusReason`.
+const REASONS: [&str; 19] = [
+    "AlreadyExists",
+    "BadRequest",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Gone",
+    "InternalError",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "RequestEntityTooLarge",
+    "ServerTimeout",
+    "ServiceUnavailable",
+    "StorageReadError",
+    "Timeout",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedMediaType",
+];
 
 const LINE: &str = "a line of its watch does not end";
 
@@ -245,6 +266,56 @@ impl Lines {
                 None => return Ok(Line::End),
                 Some(more) => self.buffer.extend_from_slice(&more),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_of_a_refusal_is_told_by_its_kind() {
+        let cases = [
+            (
+                401,
+                r#"{"reason":"Unauthorized","message":"S3CRET"}"#,
+                "it answered 401 (Unauthorized)",
+            ),
+            (
+                403,
+                r#"{"reason":"Forbidden","message":"pods is forbidden: User S3CRET"}"#,
+                "it answered 403 (Forbidden)",
+            ),
+            (
+                403,
+                r#"{"reason":"S3CRET","message":"S3CRET"}"#,
+                "it answered 403 (Forbidden)",
+            ),
+            (
+                500,
+                "<html>S3CRET</html>",
+                "it answered 500 (Internal Server Error)",
+            ),
+            (
+                599,
+                r#"{"message":"S3CRET"}"#,
+                "it answered 599 (no reason is given)",
+            ),
+            (
+                410,
+                r#"{"message":"S3CRET"}"#,
+                "the resource version is not known any more",
+            ),
+            (
+                504,
+                r#"{"message":"Too large resource version: 5, current: 4"}"#,
+                "the resource version is not known any more",
+            ),
+        ];
+        for (code, body, want) in cases {
+            let trouble = refusal(StatusCode::from_u16(code).unwrap(), body.as_bytes());
+            assert_eq!(trouble.to_string(), want, "{body}");
         }
     }
 }
