@@ -119,6 +119,10 @@ pub struct Happening {
     pub counters: Option<Counters>,
     /// From established (or the first SYN, for a failed one) to now, nanoseconds; absent when its beginning was not seen.
     pub duration_ns: Option<u64>,
+    /// Which end connected was concluded from ports alone.
+    pub direction_guessed: bool,
+    /// Subflows it has had, by MPTCP; 0 for plain TCP.
+    pub subflows: u16,
 }
 
 /// One row of `connections`.
@@ -138,6 +142,10 @@ pub struct ConnectionRow {
     pub counters: Option<Counters>,
     /// Established at, Unix nanoseconds; absent when older than the tracer.
     pub since_unix_ns: Option<i64>,
+    /// Which end connected was concluded from ports alone.
+    pub direction_guessed: bool,
+    /// Source and destination of every subflow that lives, by MPTCP; empty for plain TCP.
+    pub paths: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// One row of `listeners`.

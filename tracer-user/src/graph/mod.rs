@@ -155,6 +155,8 @@ pub struct EdgeStats {
     pub joined: u64,
     /// Of `opened`, those that are older than the tracer.
     pub found: u64,
+    /// Of which end connected was concluded from ports alone.
+    pub direction_guessed: u64,
     /// Failed connects by reason.
     pub failed: BTreeMap<Failure, u64>,
     /// Payload from source to destination, bytes.

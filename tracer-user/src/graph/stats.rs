@@ -18,6 +18,7 @@ impl EdgeStats {
         self.active += u64::from(what.active);
         self.joined += u64::from(what.joined);
         self.found += u64::from(what.found);
+        self.direction_guessed += u64::from(what.direction_guessed);
         if let Some(counters) = what.counters {
             self.sent_bytes = self.sent_bytes.saturating_add(counters.sent_bytes);
             self.received_bytes = self.received_bytes.saturating_add(counters.received_bytes);
@@ -53,6 +54,7 @@ impl EdgeStats {
         self.active += other.active;
         self.joined += other.joined;
         self.found += other.found;
+        self.direction_guessed += other.direction_guessed;
         self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
         self.received_bytes = self.received_bytes.saturating_add(other.received_bytes);
         self.retransmits = self.retransmits.saturating_add(other.retransmits);

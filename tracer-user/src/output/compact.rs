@@ -99,10 +99,19 @@ impl EventSink for CompactEvents {
                 let source = End(&happening.source);
                 let via = happening.via.as_ref().map(|via| format!(" {}", ViaText(via)));
                 let via = via.unwrap_or_default();
+                let subflows = match happening.subflows {
+                    0 | 1 => String::new(),
+                    many => format!(", {many} subflows"),
+                };
+                let guessed = if happening.direction_guessed {
+                    ", direction guessed"
+                } else {
+                    ""
+                };
                 Self::write(
                     &mut line,
                     out,
-                    format_args!("{at} {source} -> {destination}{via} {outcome}{place}"),
+                    format_args!("{at} {source} -> {destination}{via} {outcome}{subflows}{guessed}{place}"),
                 )
             }
         };

@@ -71,6 +71,8 @@ impl Pipeline {
                 | Happened::ListenerClosed => None,
             },
             duration_ns: began_ns.map(|began_ns| at_ns.saturating_sub(began_ns)),
+            direction_guessed: connection.direction_guessed,
+            subflows: connection.subflows,
         }
     }
 
@@ -88,6 +90,8 @@ impl Pipeline {
             family_v6: listener.end.family_v6,
             counters: None,
             duration_ns: None,
+            direction_guessed: false,
+            subflows: 0,
         }
     }
 
@@ -120,6 +124,7 @@ impl Pipeline {
                 active: connection.is_alive(),
                 joined: connection.is_joined(),
                 found: connection.opened_ns.is_none(),
+                direction_guessed: connection.direction_guessed,
                 families: (
                     connection.destination_addr.is_ipv4(),
                     connection.destination_addr.is_ipv6(),

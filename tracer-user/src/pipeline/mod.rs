@@ -343,7 +343,7 @@ impl Pipeline {
     }
 
     /// Connections that are not the tracer's own.
-    fn foreign(&self) -> impl Iterator<Item = &Connection> {
+    fn foreign(&self) -> impl Iterator<Item = Connection> {
         self.tracker
             .connections()
             .filter(|connection| !self.own.is_other_end(connection))
@@ -352,7 +352,7 @@ impl Pipeline {
     /// Everything since the start, by subjects.
     fn tally(&mut self) -> Builder {
         let mut builder = self.finished.with_room();
-        let live: Vec<Connection> = self.foreign().copied().collect();
+        let live: Vec<Connection> = self.foreign().collect();
         for connection in &live {
             self.add(&mut builder, connection);
         }

@@ -17,7 +17,7 @@ use crate::{
 impl Pipeline {
     /// Live connections, each once, in stable order.
     pub fn connections(&mut self) -> Vec<ConnectionRow> {
-        let live: Vec<Connection> = self.foreign().filter(|one| one.is_alive()).copied().collect();
+        let live: Vec<Connection> = self.foreign().filter(Connection::is_alive).collect();
         let mut rows: Vec<ConnectionRow> = live
             .iter()
             .map(|connection| self.connection_row(connection))
@@ -49,13 +49,15 @@ impl Pipeline {
             state: speaker.map_or(crate::event::TcpState::Closed, |end| end.state),
             counters: connection.counters(),
             since_unix_ns: connection.opened_ns.map(|at_ns| self.unix_ns(at_ns)),
+            direction_guessed: connection.direction_guessed,
+            paths: self.tracker.paths(connection),
         }
     }
 
     /// Listening sockets in stable order, each with the connections that came in by it.
     pub fn listeners(&mut self) -> Vec<ListenerRow> {
         let mut incoming: HashMap<(u32, SocketAddr), u64> = HashMap::new();
-        for connection in self.foreign().filter(|one| one.is_alive()) {
+        for connection in self.foreign().filter(Connection::is_alive) {
             if let Some(end) = &connection.destination
                 && let Some(listener) = self.tracker.serving(end.netns, connection.destination_addr)
             {

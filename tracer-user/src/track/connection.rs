@@ -149,6 +149,8 @@ pub struct Connection {
     pub direction_guessed: bool,
     /// Its other end may be here, but several could be it.
     pub ambiguous: bool,
+    /// Subflows it has, or had, of MPTCP; 0 for plain TCP.
+    pub subflows: u16,
     /// How its addresses are translated between its ends, as far as is known.
     pub(super) translated: Option<Translated>,
     /// What has been told of it.

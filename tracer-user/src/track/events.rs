@@ -28,6 +28,10 @@ impl Tracker {
     }
 
     pub(super) fn failed(&mut self, event: &SocketEvent) {
+        // A further path that did not come about: the connection has others.
+        if self.has_mptcp(event.mptcp) {
+            return;
+        }
         let mut end = End::new(event, self.snapshot.number());
         end.state = TcpState::Closed;
         end.ended = Some(Ended {
@@ -53,6 +57,7 @@ impl Tracker {
             accepted_ns: None,
             direction_guessed: false,
             ambiguous: false,
+            subflows: 0,
             translated: None,
             told: Told {
                 opened: true,

@@ -207,7 +207,13 @@ impl Tracker {
 
     /// Two that were told apart are one. The one known first stays.
     pub(super) fn unite(&mut self, one: u64, two: u64) -> u64 {
-        let (kept, dropped) = (one.min(two), one.max(two));
+        let stands_for = |main: u64, id: u64| self.mptcp.part(id).is_some_and(|(other, _)| other == main);
+        let turn = stands_for(one.max(two), one.min(two));
+        let (kept, dropped) = if (one < two) == turn {
+            (two, one)
+        } else {
+            (one, two)
+        };
         let Some(other) = self.connections.remove(&dropped) else {
             return kept;
         };
@@ -223,6 +229,7 @@ impl Tracker {
                 place.connection = kept;
             }
         }
+        self.mptcp.unite(kept, dropped);
         if let Some(one) = self.connections.get_mut(&kept) {
             one.absorb(&other);
         }
@@ -241,6 +248,7 @@ impl Tracker {
         else {
             return;
         };
+        self.mptcp.forget_side(id, is_source);
         let key = TupleKey::new(end.netns, was.source_addr, was.destination_addr);
         let Some(new) = self.make(key, at_ns) else {
             self.forget_place(end.id.address, id);

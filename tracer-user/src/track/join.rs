@@ -71,6 +71,7 @@ impl Tracker {
             if let Some(end) = slot(connection, place.is_source) {
                 update(end, event);
             }
+            self.group(place.connection, place.is_source, event.mptcp);
             return Some((place.connection, place.is_source));
         }
         let is_source = is_source && !self.is_crossing(event);
@@ -114,6 +115,7 @@ impl Tracker {
         if newest {
             self.by_socket.insert(end.id.address, place);
         }
+        self.group(id, is_source, event.mptcp);
         Some((id, is_source))
     }
 
@@ -153,6 +155,7 @@ impl Tracker {
                 accepted_ns: None,
                 direction_guessed: false,
                 ambiguous: false,
+                subflows: 0,
                 translated: None,
                 told: Told::default(),
                 waits_until_ns,

@@ -9,6 +9,7 @@ mod events;
 mod fit;
 mod join;
 mod listeners;
+mod mptcp;
 mod namespace;
 mod nat;
 mod settle;
@@ -104,6 +105,7 @@ pub struct Tracker {
     by_tuple: tuples::Tuples,
     listeners: Listeners,
     crowds: crowds::Crowds,
+    mptcp: mptcp::Groups,
     nat: nat::table::Table,
     /// Connections that wait for their other end, by the time at which they stop waiting.
     waiting: VecDeque<(u64, u64)>,
@@ -127,6 +129,7 @@ impl Tracker {
             by_tuple: tuples::Tuples::default(),
             listeners: Listeners::default(),
             crowds: crowds::Crowds::default(),
+            mptcp: mptcp::Groups::default(),
             nat: nat::table::Table::default(),
             waiting: VecDeque::new(),
             changes: Vec::new(),
@@ -157,11 +160,12 @@ impl Tracker {
         }
     }
 
-    /// Connections, in the order of their coming to be known.
-    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
-        let mut all: Vec<_> = self.connections.iter().collect();
+    /// Connections, in the order of their coming to be known, each with all its subflows.
+    pub fn connections(&self) -> impl Iterator<Item = Connection> {
+        let parts = |id: &u64| self.mptcp.part(*id).is_some();
+        let mut all: Vec<_> = self.connections.iter().filter(|(id, _)| !parts(id)).collect();
         all.sort_unstable_by_key(|(id, _)| **id);
-        all.into_iter().map(|(_, connection)| connection)
+        all.into_iter().map(|(id, first)| self.whole(*id, first))
     }
 
     /// Listening sockets, in no order.

@@ -202,7 +202,7 @@ mod tests {
         ];
         for (case, events, wanted) in cases {
             let tracker = tracked(events);
-            let found: Vec<_> = tracker.connections().map(namespaces).collect();
+            let found: Vec<_> = tracker.connections().map(|one| namespaces(&one)).collect();
             assert_eq!(found, *wanted, "{case}");
         }
     }
@@ -213,13 +213,13 @@ mod tests {
         let active = event(What::Opened, Role::Active, 7, 0, "127.0.0.1:4000", "127.0.0.1:80");
         let tracker = tracked(&[listener, active]);
         assert_eq!(
-            tracker.connections().map(namespaces).next(),
+            tracker.connections().map(|one| namespaces(&one)).next(),
             Some((Some(A), None))
         );
         let elsewhere = event(What::Opened, Role::Active, 7, 0, "10.0.0.1:4000", "10.0.0.2:80");
         let tracker = tracked(&[listening(1, A, "0.0.0.0:80"), elsewhere]);
         assert_eq!(
-            tracker.connections().map(namespaces).next(),
+            tracker.connections().map(|one| namespaces(&one)).next(),
             Some((Some(0), None)),
             "an address of another namespace may be meant"
         );
@@ -243,7 +243,7 @@ mod tests {
         };
         tracker.event(&row);
         tracker.snapshot_end(21, true);
-        let found: Vec<_> = tracker.connections().map(namespaces).collect();
+        let found: Vec<_> = tracker.connections().map(|one| namespaces(&one)).collect();
         assert_eq!(found, [(None, Some(A))], "the row is of the same socket");
         tracker.event(&SocketEvent {
             what: What::Closed,

@@ -106,6 +106,8 @@ fn row(source: Party, destination: Party) -> ConnectionRow {
         state: TcpState::Established,
         counters: None,
         since_unix_ns: Some(5),
+        direction_guessed: false,
+        paths: Vec::new(),
     }
 }
 
@@ -145,6 +147,8 @@ fn happening(what: Happened, source: Party, destination: Party) -> Happening {
         family_v6: false,
         counters: None,
         duration_ns: None,
+        direction_guessed: false,
+        subflows: 0,
     }
 }
 

@@ -99,10 +99,14 @@ impl Control {
             }
             // hangup ADDR: closes everything accepted there.
             "hangup" => self.listening.hang_up(words.need("ADDR")?),
-            // dial ADDR COUNT [SOURCE]: opens and holds; gives the local ports.
-            "dial" => {
+            // dial ADDR COUNT [SOURCE]: opens and holds; gives the local ports. dial-mptcp: the same by MPTCP.
+            "dial" | "dial-mptcp" => {
+                let by = match command {
+                    "dial" => Transport::Tcp,
+                    _ => Transport::Mptcp,
+                };
                 let address = words.need("ADDR")?;
-                self.dialed.dial(address, words.need("COUNT")?, words.may()?)
+                self.dialed.dial(by, address, words.need("COUNT")?, words.may()?)
             }
             // dial-close ADDR COUNT [SOURCE]: opens and closes one after another; gives the local ports.
             "dial-close" => {

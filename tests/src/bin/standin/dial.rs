@@ -10,6 +10,7 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tests::listener::Transport;
 
 /// Longest wait for a FIN's acknowledgement on loopback.
 const LINGER: Duration = Duration::from_secs(10);
@@ -21,13 +22,14 @@ pub(crate) struct Dialed(Vec<TcpStream>);
 impl Dialed {
     pub(crate) fn dial(
         &mut self,
+        by: Transport,
         to: SocketAddr,
         count: usize,
         from: Option<SocketAddr>,
     ) -> io::Result<String> {
         let mut ports = Vec::with_capacity(count);
         for _ in 0..count {
-            let stream = socket::dial(to, from)?;
+            let stream = socket::dial_by(by, to, from)?;
             ports.push(port_of(stream.local_addr())?);
             self.0.push(stream);
         }

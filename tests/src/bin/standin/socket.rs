@@ -10,7 +10,16 @@ use tests::listener::{Transport, open};
 
 /// A connection to `address`, from `source` where given. The port of a source may be in `TIME_WAIT`.
 pub(crate) fn dial(address: SocketAddr, source: Option<SocketAddr>) -> io::Result<TcpStream> {
-    let socket = open(address, Transport::Tcp)?;
+    dial_by(Transport::Tcp, address, source)
+}
+
+/// The same by another transport.
+pub(crate) fn dial_by(
+    transport: Transport,
+    address: SocketAddr,
+    source: Option<SocketAddr>,
+) -> io::Result<TcpStream> {
+    let socket = open(address, transport)?;
     if let Some(source) = source {
         sockopt::set_socket_reuseaddr(&socket, true)?;
         bind(&socket, &source)?;

@@ -23,6 +23,10 @@ const EDGES_MAX: usize = 65_536;
 
 /// What one connection adds to its edge.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not depend on each other"
+)]
 pub(crate) struct Contribution {
     /// It is alive.
     pub(crate) active: bool,
@@ -30,6 +34,8 @@ pub(crate) struct Contribution {
     pub(crate) joined: bool,
     /// It is older than the tracer.
     pub(crate) found: bool,
+    /// Which end connected was concluded from ports alone.
+    pub(crate) direction_guessed: bool,
     /// Between IPv4 addresses, or IPv6 addresses, whatever its sockets are.
     pub(crate) families: (bool, bool),
     /// It never was established.

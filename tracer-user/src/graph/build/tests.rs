@@ -23,6 +23,7 @@ const fn alive(from_unix_ns: i64, to_unix_ns: i64) -> Contribution {
         active: true,
         joined: true,
         found: false,
+        direction_guessed: false,
         families: (true, false),
         failed: None,
         counters: None,
@@ -136,6 +137,7 @@ fn an_edge_sums_what_its_connections_add() {
         Contribution {
             joined: false,
             found: true,
+            direction_guessed: true,
             counters: counters(7, 41),
             ..alive(5, 25)
         },
@@ -158,6 +160,7 @@ fn an_edge_sums_what_its_connections_add() {
         active: 2,
         joined: 5,
         found: 1,
+        direction_guessed: 1,
         failed: [(Failure::Refused, 2)].into(),
         sent_bytes: 15,
         received_bytes: 10,

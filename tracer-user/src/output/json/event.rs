@@ -179,7 +179,7 @@ fn connection_line<'a>(
         schema: SCHEMA,
         r#type,
         timestamp: Rfc3339(happening.at_unix_ns),
-        network: Network::new(destination, netns, state),
+        network: Network::of_happening(happening, netns, state),
         source: JsonParty::new(source, netns),
         destination: JsonParty::new(destination, netns),
         via: happening.via.as_ref().map(JsonVia::from),

@@ -81,6 +81,8 @@ struct JsonEdge<'a> {
     active: u64,
     joined: u64,
     found: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction_guessed: Option<u64>,
     failed: BTreeMap<&'static str, u64>,
     sent_bytes: u64,
     received_bytes: u64,
@@ -112,6 +114,7 @@ impl<'a> From<&'a Edge> for JsonEdge<'a> {
             active: stats.active,
             joined: stats.joined,
             found: stats.found,
+            direction_guessed: Some(stats.direction_guessed).filter(|guessed| *guessed > 0),
             failed: stats
                 .failed
                 .iter()

@@ -1,13 +1,13 @@
 //! What a connection is apart from its ends: `network` and `stats`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Serialize;
 
 use super::Text;
 use crate::{
     event::{Counters, TcpState},
-    report::Party,
+    report::{ConnectionRow, Happening, Party},
 };
 
 /// `network`.
@@ -18,11 +18,31 @@ pub(super) struct Network {
     #[serde(skip_serializing_if = "Option::is_none")]
     netns: Option<Text<u32>>,
     connection: Connection,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mptcp: Option<Mptcp>,
 }
 
 #[derive(Serialize)]
 struct Connection {
     state: &'static str,
+    /// Only where it is: which end connected was concluded from ports alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    direction_guessed: bool,
+}
+
+/// `network.mptcp`: of a connection by MPTCP.
+#[derive(Serialize)]
+struct Mptcp {
+    subflows: usize,
+    /// Of every subflow that lives; only in rows of `connections`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paths: Vec<Path>,
+}
+
+#[derive(Serialize)]
+struct Path {
+    source: Text<SocketAddr>,
+    destination: Text<SocketAddr>,
 }
 
 impl Network {
@@ -33,13 +53,46 @@ impl Network {
             IpAddr::V4(_) => "ipv4",
             IpAddr::V6(_) => "ipv6",
         };
-        let connection = Connection { state: state.name() };
+        let connection = Connection {
+            state: state.name(),
+            direction_guessed: false,
+        };
         Self {
             transport: "tcp",
             r#type,
             netns: (netns != 0).then_some(Text(netns)),
             connection,
+            mptcp: None,
         }
+    }
+
+    /// Of a row of `connections`.
+    pub(super) fn of_row(row: &ConnectionRow, netns: u32) -> Self {
+        let mut network = Self::new(&row.destination, netns, row.state);
+        network.connection.direction_guessed = row.direction_guessed;
+        network.mptcp = (!row.paths.is_empty()).then(|| Mptcp {
+            subflows: row.paths.len(),
+            paths: row
+                .paths
+                .iter()
+                .map(|(source, destination)| Path {
+                    source: Text(*source),
+                    destination: Text(*destination),
+                })
+                .collect(),
+        });
+        network
+    }
+
+    /// Of what happened to a connection.
+    pub(super) fn of_happening(happening: &Happening, netns: u32, state: TcpState) -> Self {
+        let mut network = Self::new(&happening.destination, netns, state);
+        network.connection.direction_guessed = happening.direction_guessed;
+        network.mptcp = (happening.subflows > 0).then(|| Mptcp {
+            subflows: happening.subflows.into(),
+            paths: Vec::new(),
+        });
+        network
     }
 }
 

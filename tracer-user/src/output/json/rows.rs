@@ -66,7 +66,7 @@ pub fn write_connections(
     write(out, "kcn-trace.connections/v1", frame, rows, |row| {
         let netns = shared_netns(&row.source, &row.destination);
         Connection {
-            network: Network::new(&row.destination, netns, row.state),
+            network: Network::of_row(row, netns),
             source: JsonParty::new(&row.source, netns),
             destination: JsonParty::new(&row.destination, netns),
             via: row.via.as_ref().map(JsonVia::from),

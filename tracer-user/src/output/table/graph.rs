@@ -168,6 +168,9 @@ fn evidence(edge: &Edge, source: Option<&Node>, destination: Option<&Node>) -> S
     if stats.found > 0 {
         words.push(format!("{} found at start", stats.found));
     }
+    if stats.direction_guessed > 0 {
+        words.push(format!("direction guessed of {}", stats.direction_guessed));
+    }
     words.extend(edge.via.as_ref().map(|via| ViaText(via).to_string()));
     words.join(", ")
 }

@@ -100,19 +100,27 @@ pub fn write_connections(
             rtt_us.map_or_else(Cell::none, |us| Span(u64::from(us) * 1000).into()),
             row.counters
                 .map_or_else(Cell::none, |counters| counters.retransmits.into()),
-            Cell::new(seen(row.side), Tone::Quiet),
+            Cell::new(seen(row), Tone::Quiet),
             row.via.as_ref().map_or_else(Cell::none, via_cell),
         ]);
     }
     table.write(out, paint)
 }
 
-const fn seen(side: Side) -> &'static str {
-    match side {
+fn seen(row: &ConnectionRow) -> String {
+    let side = match row.side {
         Side::Both => "both ends",
         Side::Source => "source end",
         Side::Destination => "destination end",
+    };
+    let mut words = vec![side.to_owned()];
+    if row.paths.len() > 1 {
+        words.push(format!("{} subflows", row.paths.len()));
     }
+    if row.direction_guessed {
+        words.push("direction guessed".to_owned());
+    }
+    words.join(", ")
 }
 
 /// Writes `connections --count`.

@@ -97,7 +97,7 @@ impl Pipeline {
     /// Who listens at an address, is connected from or to it, or has it elsewhere.
     fn explain_address(&mut self, builder: &Builder, address: SocketAddr) -> Vec<Explanation> {
         let mut meant = BTreeSet::new();
-        let connections: Vec<_> = self.foreign().copied().collect();
+        let connections: Vec<_> = self.foreign().collect();
         for connection in &connections {
             if connection.source_addr == address {
                 meant.insert(self.attribution.source(connection).subject);

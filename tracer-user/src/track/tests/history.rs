@@ -38,8 +38,8 @@ fn key(source: SocketAddr, destination: SocketAddr, netns: u32, joined: bool) ->
 fn alive(run: &Run) -> BTreeSet<Key> {
     run.tracker
         .connections()
-        .filter(|one| one.is_alive())
-        .map(key_of)
+        .filter(Connection::is_alive)
+        .map(|one| key_of(&one))
         .collect()
 }
 
@@ -90,7 +90,7 @@ proptest! {
         let all = run.tracker.connections().count() + finished.len();
         prop_assert_eq!(all, story.existed(), "each counted once");
         prop_assert_eq!(alive(&run), truth(&story).0);
-        prop_assert!(!run.tracker.connections().any(is_across));
+        prop_assert!(!run.tracker.connections().any(|one| is_across(&one)));
         let crossed = |change: &Change| matches!(change, Change::Opened(one) | Change::Closed(one) if is_across(one));
         prop_assert!(!run.changes.iter().any(crossed), "nor told of");
         prop_assert_eq!(run.tracker.connections().count(), story.alive_now(), "nothing dead is kept");
@@ -101,9 +101,9 @@ proptest! {
         prop_assert_eq!(run.count("failed") as u64, failed);
         // What no process holds has no row: its counters are told at its end.
         let held = truth(&story).1;
-        let counted = run.tracker.connections().filter(|one| held.contains(&key_of(one)));
+        let counted = run.tracker.connections().filter(|one| held.contains(&key_of(one))).collect::<Vec<_>>();
         let mut bytes = (0, 0);
-        for one in finished.into_iter().chain(counted) {
+        for one in finished.into_iter().chain(&counted) {
             let counters = one.counters().unwrap_or_default();
             let (sent, received) = (counters.sent_bytes, counters.received_bytes);
             let turned = one.source_addr.port() == CROSSING_PORT;
@@ -123,10 +123,10 @@ proptest! {
         let (story, run) = tell(seed, lose_one_in, &before, &after);
         let mut seen = BTreeSet::new();
         let mut doubled = false;
-        for one in run.tracker.connections().filter(|one| one.is_alive()) {
-            let whole = key_of(one);
+        for one in run.tracker.connections().filter(Connection::is_alive) {
+            let whole = key_of(&one);
             // Of two connections one end each is known: nothing tells that they are two. Each end that lives is of one.
-            let across = is_across(one);
+            let across = is_across(&one);
             let living = one.ends().filter(|end| end.is_alive()).map(|end| end.netns);
             for netns in living.filter(|_| across).chain((!across).then_some(whole.2)) {
                 let is_new = seen.insert((whole.0, whole.1, netns));

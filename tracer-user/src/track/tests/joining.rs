@@ -77,7 +77,7 @@ fn two_ends_join_when_their_tuples_can_meet() {
         run.tick(500 * MS);
         assert_eq!(run.count("opened"), if joins { 1 } else { 2 }, "{case}");
         assert_eq!(
-            run.tracker.connections().all(Connection::is_joined),
+            run.tracker.connections().all(|one| one.is_joined()),
             joins,
             "{case}"
         );
@@ -96,7 +96,7 @@ fn the_same_loopback_tuple_lives_in_two_namespaces_at_once() {
         run.event(&server(&near).opened(11 * MS));
     }
     assert_eq!(run.count("opened"), 2);
-    assert!(run.tracker.connections().all(Connection::is_joined));
+    assert!(run.tracker.connections().all(|one| one.is_joined()));
     assert_eq!(run.tracker.audit().ghosts, 0);
 }
 
@@ -181,7 +181,7 @@ fn a_socket_address_used_again_is_another_socket() {
         ..old(first)
     };
     run.event(&stranger.closed(15 * MS));
-    let alive: Vec<_> = run.tracker.connections().filter(|one| one.is_alive()).collect();
+    let alive: Vec<_> = run.tracker.connections().filter(Connection::is_alive).collect();
     assert_eq!(alive.len(), 1);
     assert_eq!(alive[0].source_addr, second.local);
 }
@@ -200,7 +200,7 @@ fn overlapping(number: u64, since_ns: u64, near_ns: u32, far_ns: u32) -> (Socket
 }
 
 /// All orders of `all`.
-fn orders<T: Copy>(all: &[T]) -> Vec<Vec<T>> {
+pub(super) fn orders<T: Copy>(all: &[T]) -> Vec<Vec<T>> {
     if all.is_empty() {
         return vec![Vec::new()];
     }
@@ -336,7 +336,7 @@ fn whom_a_listener_of_the_own_namespace_may_have_taken_is_not_joined_across() {
             assert_eq!(run.count("opened") == 1, at_once, "{local}");
             run.tick(500 * MS);
             assert_eq!(
-                run.tracker.connections().any(Connection::is_joined),
+                run.tracker.connections().any(|one| one.is_joined()),
                 joins,
                 "{local}"
             );

@@ -3,6 +3,7 @@
 mod history;
 mod joining;
 mod listening;
+mod mptcp;
 mod nameless;
 mod opening;
 mod snapshots;
@@ -99,7 +100,7 @@ impl Run {
     fn only(&self) -> Connection {
         let all: Vec<_> = self.tracker.connections().collect();
         assert_eq!(all.len(), 1, "{all:?}");
-        *all[0]
+        all[0]
     }
 }
 
