@@ -4,9 +4,9 @@
 
 use crate::binaries;
 use crate::json::{number, text};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -75,6 +75,74 @@ pub fn run_time_ns(pid: u32) -> Result<u64> {
         .iter()
         .filter(|program| own.contains(&("prog", number(program, "id"))));
     Ok(programs.map(|program| number(program, "run_time_ns")).sum())
+}
+
+/// How often the kernel has skipped programs of a process so far, each with its name.
+pub fn skipped(pid: u32) -> Result<BTreeMap<String, u64>> {
+    let own = held(pid)?;
+    let programs = show("prog")?;
+    let programs = programs
+        .iter()
+        .filter(|program| own.contains(&("prog", number(program, "id"))));
+    Ok(programs
+        .map(|program| {
+            let name = text(program, "name").to_owned();
+            (name, number(program, "recursion_misses"))
+        })
+        .collect())
+}
+
+/// The link by which a process has a program attached: its number and the process's descriptor of it.
+pub fn link(pid: u32, program: &str) -> Result<(u64, u32)> {
+    let programs = show("prog")?;
+    let own = held(pid)?;
+    let id = programs
+        .iter()
+        .map(|program| (text(program, "name"), number(program, "id")))
+        .find(|(name, id)| *name == program && own.contains(&("prog", *id)))
+        .map(|(_name, id)| id)
+        .with_context(|| format!("process {pid} has no program {program}"))?;
+    let found = fields(pid)?.find_map(|(descriptor, text)| {
+        let field = |name: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+            lines.find_map(|(field, value)| (field == name).then(|| value.trim().parse::<u64>().ok())?)
+        };
+        let link = field("link_id")?;
+        (field("prog_id")? == id).then_some((link, descriptor))
+    });
+    found.with_context(|| format!("process {pid} has no link of {program}"))
+}
+
+/// Detaches a link, whoever has it, as the kernel allows for those of cgroups.
+pub fn detach(link: u64) -> Result<()> {
+    bpftool(&["link", "detach", "id", &link.to_string()]).map(drop)
+}
+
+/// Takes a descriptor away from another process: it is standard input from then on. Closed, the process might trip over it
+/// when it closes it itself.
+pub fn replace(pid: u32, descriptor: u32) -> Result<()> {
+    let program = binaries::find("gdb").context("gdb is not installed")?;
+    let output = Command::new(program)
+        .args(["-nx", "--batch", "-p", &pid.to_string()])
+        .args(["-ex", "set language c", "-ex"])
+        .arg(format!("print ((int(*)(int, int))__dup2)(0, {descriptor})"))
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !said.contains(&format!("$1 = {descriptor}")) {
+        bail!("gdb: {said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// What the kernel says of each descriptor of a process.
+fn fields(pid: u32) -> Result<impl Iterator<Item = (u32, String)>> {
+    let directory = format!("/proc/{pid}/fdinfo");
+    let entries = fs::read_dir(&directory).with_context(|| format!("cannot read {directory}"))?;
+    Ok(entries.flatten().filter_map(|entry| {
+        let descriptor = entry.file_name().to_str()?.parse().ok()?;
+        // It may be closed meanwhile.
+        Some((descriptor, fs::read_to_string(entry.path()).ok()?))
+    }))
 }
 
 /// Entries in all of a process's maps that have as many entries as were put in: hashes, but no socket storage.

@@ -95,9 +95,10 @@ pub fn records<'a>(all: &'a [Value], kind: &str, netns: &str) -> Vec<&'a Value> 
         .collect()
 }
 
-/// Records that were lost, over a whole `events` stream: the last figure, because it is a sum that never goes back.
+/// Records that the ring lost, over a whole `events` stream: the last figure, because it is a sum that never goes back.
 pub fn lost_records(all: &[Value]) -> u64 {
     all.iter()
+        .filter(|record| text(record, "lost.where") == "ring")
         .map(|record| number(record, "lost.total"))
         .max()
         .unwrap_or(0)

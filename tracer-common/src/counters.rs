@@ -47,12 +47,26 @@ pub struct Counters {
     pub unreadable: u64,
     /// Not delivered: connects that may have failed at once, whose place another one needed.
     pub attempts_given_up: u64,
+    /// Changes of TCP state that the kernel did not let the first program see, seen by its twin.
+    pub healed_state: u64,
+    /// The same of calls of `accept`.
+    pub healed_accept: u64,
+    /// The same of `execve`.
+    pub healed_exec: u64,
+    /// The same of threads that ended.
+    pub healed_exit: u64,
+    /// The same of cgroup directories that were made.
+    pub healed_cgroup_mkdir: u64,
+    /// The same of cgroup directories that were removed.
+    pub healed_cgroup_rmdir: u64,
 }
-assert_layout!(Counters, size = 120, align = 8, {
+assert_layout!(Counters, size = 168, align = 8, {
     opened: u64 = 0, accepted: u64 = 8, failed: u64 = 16, closed: u64 = 24, listening: u64 = 32, unlistened: u64 = 40,
     exec: u64 = 48, exit: u64 = 56, cgroup: u64 = 64, lost_socket: u64 = 72, lost_process: u64 = 80,
     table_full: u64 = 88, no_owner: u64 = 96, unreadable: u64 = 104,
     attempts_given_up: u64 = 112,
+    healed_state: u64 = 120, healed_accept: u64 = 128, healed_exec: u64 = 136, healed_exit: u64 = 144,
+    healed_cgroup_mkdir: u64 = 152, healed_cgroup_rmdir: u64 = 160,
 });
 
 impl Counters {
@@ -75,6 +89,12 @@ impl Counters {
             no_owner,
             unreadable,
             attempts_given_up,
+            healed_state,
+            healed_accept,
+            healed_exec,
+            healed_exit,
+            healed_cgroup_mkdir,
+            healed_cgroup_rmdir,
         } = other;
         self.opened = self.opened.wrapping_add(*opened);
         self.accepted = self.accepted.wrapping_add(*accepted);
@@ -91,6 +111,22 @@ impl Counters {
         self.no_owner = self.no_owner.wrapping_add(*no_owner);
         self.unreadable = self.unreadable.wrapping_add(*unreadable);
         self.attempts_given_up = self.attempts_given_up.wrapping_add(*attempts_given_up);
+        self.healed_state = self.healed_state.wrapping_add(*healed_state);
+        self.healed_accept = self.healed_accept.wrapping_add(*healed_accept);
+        self.healed_exec = self.healed_exec.wrapping_add(*healed_exec);
+        self.healed_exit = self.healed_exit.wrapping_add(*healed_exit);
+        self.healed_cgroup_mkdir = self.healed_cgroup_mkdir.wrapping_add(*healed_cgroup_mkdir);
+        self.healed_cgroup_rmdir = self.healed_cgroup_rmdir.wrapping_add(*healed_cgroup_rmdir);
+    }
+
+    /// Runs of programs that the kernel skipped and that twins made up for.
+    pub const fn healed(&self) -> u64 {
+        self.healed_state
+            .wrapping_add(self.healed_accept)
+            .wrapping_add(self.healed_exec)
+            .wrapping_add(self.healed_exit)
+            .wrapping_add(self.healed_cgroup_mkdir)
+            .wrapping_add(self.healed_cgroup_rmdir)
     }
 
     /// Records of any kind that did not reach user space.

@@ -147,8 +147,6 @@ settings! {
     super_block_dev = ABSENT;
     /// `struct dentry`: `d_name.name`, pointer to text.
     dentry_name = ABSENT;
-    /// 1: the connect program has no other backend, so the state program takes the owner at `SYN_SENT`.
-    owner_at_syn_sent = 0;
     /// 1: another program tells of connects that return an error.
     connect_result = 0;
     /// 1: a program of the root cgroup keeps connects that have not reached `SYN_SENT` yet.

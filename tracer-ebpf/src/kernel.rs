@@ -4,7 +4,9 @@ use core::{arch::asm, marker::PhantomData, mem::MaybeUninit, ptr};
 
 use aya_ebpf::helpers::{
     bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_ktime_get_boot_ns,
-    generated::{bpf_get_current_cgroup_id, bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
+    generated::{
+        bpf_get_current_cgroup_id, bpf_get_current_task, bpf_probe_read_kernel, bpf_skc_to_tcp_sock,
+    },
 };
 use tracer_common::{
     settings::{ABSENT, Settings},
@@ -372,6 +374,13 @@ pub(crate) fn current_owner(netns: u32) -> Owner {
         netns,
         comm: bpf_get_current_comm().unwrap_or_default(),
     }
+}
+
+/// Address of the current task.
+#[inline(always)]
+pub(crate) fn current_task() -> *const u8 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_get_current_task() as *const u8 }
 }
 
 /// `CLOCK_BOOTTIME`, nanoseconds.

@@ -22,13 +22,14 @@
     clippy::cast_ptr_alignment,
     reason = "addresses are 8-aligned in their record, as its layout proof shows"
 )]
-// The one instruction in emit.rs.
+// One instruction each in emit.rs and kernel.rs.
 #![feature(asm_experimental_arch)]
 
 mod attempts;
 mod emit;
 mod icmp;
 mod kernel;
+mod once;
 mod probes;
 mod socket;
 mod sockets;

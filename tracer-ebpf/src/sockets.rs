@@ -15,6 +15,9 @@ use crate::{
 #[map]
 static SOCKETS: HashMap<u64, SocketEntry> = HashMap::with_max_entries(SOCKETS_MAX, 0);
 
+/// Bit of [`SocketEntry::flags`] beside those of records: that the socket is established has been told.
+pub(crate) const TOLD: u8 = 0x80;
+
 /// `E2BIG`: the table is full.
 const E2BIG: i32 = -7;
 
@@ -92,7 +95,7 @@ pub(crate) fn fill<S: Socket>(
     let family = sock.family();
     let (local, remote) = sock.addresses(family);
     let counted = sock.is_counted();
-    let mut flags = entry.flags;
+    let mut flags = entry.flags & !TOLD;
     if counted {
         flags |= flag::COUNTERS;
     }

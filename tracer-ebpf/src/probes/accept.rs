@@ -10,7 +10,8 @@ use tracer_common::wire::{flag, kind, role};
 
 use crate::{
     emit::count,
-    kernel::{Memory, Probed, TcpSock, Typed, current_owner, now_ns},
+    kernel::{Memory, Probed, TcpSock, Typed, current_owner, current_task, now_ns},
+    once::{First, event, first, ran},
     socket::Socket,
     sockets::{adopt, entry, lookup, remember_new, report},
 };
@@ -21,14 +22,14 @@ const TCP_SYN_RECV: u8 = 3;
 /// Kernels up to 6.9: `inet_csk_accept(sk, flags, err, kern)`, so the return value is argument 4.
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit_4(ctx: FExitContext) -> i32 {
-    accepted::<Typed>(ctx.arg(4));
+    accepted_first(ctx.arg(4));
     0
 }
 
 /// Kernels since 6.10: `inet_csk_accept(sk, arg)`, so the return value is argument 2.
 #[fexit(function = "inet_csk_accept")]
 fn accept_fexit_2(ctx: FExitContext) -> i32 {
-    accepted::<Typed>(ctx.arg(2));
+    accepted_first(ctx.arg(2));
     0
 }
 
@@ -36,6 +37,38 @@ fn accept_fexit_2(ctx: FExitContext) -> i32 {
 fn accept_kretprobe(ctx: RetProbeContext) -> u32 {
     accepted::<Probed>(ctx.ret());
     0
+}
+
+/// The twins, by the same hook: a kretprobe has none, because all kprobes share one guard.
+#[fexit(function = "inet_csk_accept")]
+fn accept_twin_fexit_4(ctx: FExitContext) -> i32 {
+    accepted_twin(ctx.arg(4));
+    0
+}
+
+#[fexit(function = "inet_csk_accept")]
+fn accept_twin_fexit_2(ctx: FExitContext) -> i32 {
+    accepted_twin(ctx.arg(2));
+    0
+}
+
+/// A call of `accept` is known by its task: one that fails gives no socket.
+#[inline(always)]
+fn accepted_first(sk: *const u8) {
+    ran(current_task(), event::ACCEPT);
+    accepted::<Typed>(sk);
+}
+
+#[inline(always)]
+fn accepted_twin(sk: *const u8) {
+    let first = first(current_task(), event::ACCEPT);
+    if first == First::Ran {
+        return;
+    }
+    if first == First::Skipped {
+        count!(healed_accept);
+    }
+    accepted::<Typed>(sk);
 }
 
 /// `sk` is null when `accept` failed.

@@ -17,38 +17,93 @@ use tracer_common::{
 
 use crate::{
     emit::{count, deliver, header},
-    kernel::{current_owner, now_ns, pointer, probe, setting},
+    kernel::{current_owner, current_task, now_ns, pointer, probe, setting},
+    once::{First, event, first, ran},
 };
 
-/// An attach stub for each backend; both pass the tracepoint's arguments on as they are.
+/// An attach stub for each backend, of the program and of its twin; all pass the tracepoint's arguments on as they are.
+/// An event is known by its task: each happens in the context of who causes it.
 macro_rules! tracepoint {
-    ($tracepoint:literal, $btf:ident, $raw:ident, $handler:ident($($arg:literal),+)) => {
+    ($tracepoint:literal, $event:ident, $healed:ident, [$btf:ident, $raw:ident, $twin_btf:ident, $twin_raw:ident],
+     $handler:ident($($arg:literal),+)) => {
         #[btf_tracepoint(function = $tracepoint)]
         fn $btf(ctx: BtfTracePointContext) -> i32 {
+            ran(current_task(), event::$event);
             $handler($(ctx.arg($arg)),+);
             0
         }
 
         #[raw_tracepoint(tracepoint = $tracepoint)]
         fn $raw(ctx: RawTracePointContext) -> i32 {
+            ran(current_task(), event::$event);
             $handler($(ctx.arg($arg)),+);
+            0
+        }
+
+        #[btf_tracepoint(function = $tracepoint)]
+        fn $twin_btf(ctx: BtfTracePointContext) -> i32 {
+            if is_twin_needed!(event::$event, $healed) {
+                $handler($(ctx.arg($arg)),+);
+            }
+            0
+        }
+
+        #[raw_tracepoint(tracepoint = $tracepoint)]
+        fn $twin_raw(ctx: RawTracePointContext) -> i32 {
+            if is_twin_needed!(event::$event, $healed) {
+                $handler($(ctx.arg($arg)),+);
+            }
             0
         }
     };
 }
 
-tracepoint!("sched_process_exec", exec_tp_btf, exec_raw, executed(0, 2));
-tracepoint!("sched_process_exit", exit_tp_btf, exit_raw, exited(0));
+macro_rules! is_twin_needed {
+    ($event:expr, $healed:ident) => {{
+        let first = first(current_task(), $event);
+        if first == First::Skipped {
+            count!($healed);
+        }
+        first != First::Ran
+    }};
+}
+
+tracepoint!(
+    "sched_process_exec",
+    EXEC,
+    healed_exec,
+    [exec_tp_btf, exec_raw, exec_twin_tp_btf, exec_twin_raw],
+    executed(0, 2)
+);
+tracepoint!(
+    "sched_process_exit",
+    EXIT,
+    healed_exit,
+    [exit_tp_btf, exit_raw, exit_twin_tp_btf, exit_twin_raw],
+    exited(0)
+);
 tracepoint!(
     "cgroup_mkdir",
-    cgroup_mkdir_tp_btf,
-    cgroup_mkdir_raw,
+    CGROUP_MADE,
+    healed_cgroup_mkdir,
+    [
+        cgroup_mkdir_tp_btf,
+        cgroup_mkdir_raw,
+        cgroup_mkdir_twin_tp_btf,
+        cgroup_mkdir_twin_raw
+    ],
     cgroup_made(0, 1)
 );
 tracepoint!(
     "cgroup_rmdir",
-    cgroup_rmdir_tp_btf,
-    cgroup_rmdir_raw,
+    CGROUP_REMOVED,
+    healed_cgroup_rmdir,
+    [
+        cgroup_rmdir_tp_btf,
+        cgroup_rmdir_raw,
+        cgroup_rmdir_twin_tp_btf,
+        cgroup_rmdir_twin_raw
+    ],
     cgroup_removed(0, 1)
 );
 

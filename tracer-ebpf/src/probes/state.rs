@@ -18,8 +18,9 @@ use crate::{
     emit::count,
     icmp,
     kernel::{Memory, Probed, TcpSock, Typed, current_owner, now_ns, setting},
+    once::{First, event, first, ran},
     socket::Socket,
-    sockets::{entry, forget, lookup, remember, remember_new, report, unknown},
+    sockets::{TOLD, entry, forget, lookup, remember, remember_new, report, unknown},
 };
 
 /// Kernel numbers: <https://github.com/torvalds/linux/blob/v6.12/include/net/tcp_states.h>.
@@ -41,8 +42,22 @@ fn state_raw(ctx: RawTracePointContext) -> i32 {
     0
 }
 
+#[btf_tracepoint(function = "inet_sock_set_state")]
+fn state_twin_tp_btf(ctx: BtfTracePointContext) -> i32 {
+    changed_twin::<Typed>(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "inet_sock_set_state")]
+fn state_twin_raw(ctx: RawTracePointContext) -> i32 {
+    changed_twin::<Probed>(ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    0
+}
+
 #[inline(always)]
 fn changed<M: Memory>(sk: *const u8, old: i32, new: i32) {
+    // Of every change: a skip is counted whatever it is of.
+    ran(sk, event::change(old, new));
     if matters(old, new)
         && let Some(sock) = TcpSock::<M>::new(sk)
     {
@@ -50,13 +65,48 @@ fn changed<M: Memory>(sk: *const u8, old: i32, new: i32) {
     }
 }
 
+#[inline(always)]
+fn changed_twin<M: Memory>(sk: *const u8, old: i32, new: i32) {
+    let first = first(sk, event::change(old, new));
+    if first == First::Ran {
+        return;
+    }
+    if first == First::Skipped {
+        count!(healed_state);
+    }
+    if matters(old, new)
+        && let Some(sock) = TcpSock::<M>::new(sk)
+        && !is_done(&sock, new, first)
+    {
+        handle(&sock, old, new);
+    }
+}
+
+/// Whether the table shows that a change has been handled, whatever the marks say.
+#[inline(always)]
+fn is_done<S: Socket>(sock: &S, new: i32, first: First) -> bool {
+    let known = lookup(sock.address());
+    match new {
+        TCP_SYN_SENT => known.is_some_and(|known| is_connecting(known)),
+        TCP_ESTABLISHED => known.is_some_and(|known| known.flags & TOLD != 0),
+        TCP_LISTEN => known.is_some_and(|known| known.role == role::LISTENER),
+        // One that nobody knew has an end too.
+        _ => known.is_none() && first == First::Unsure,
+    }
+}
+
+/// Whether the start of a connect is remembered, and no more.
+#[inline(always)]
+fn is_connecting(known: &SocketEntry) -> bool {
+    known.role == role::ACTIVE && known.local_port == 0
+}
+
 /// Whether a change is worth a look at its socket: four of the ten of a connection are.
 #[inline(always)]
 pub(super) fn matters(old: i32, new: i32) -> bool {
     match new {
-        TCP_SYN_SENT => setting!(owner_at_syn_sent) != 0,
         TCP_CLOSE => old != TCP_CLOSE,
-        TCP_ESTABLISHED | TCP_LISTEN => true,
+        TCP_SYN_SENT | TCP_ESTABLISHED | TCP_LISTEN => true,
         _ => false,
     }
 }
@@ -105,6 +155,14 @@ fn joining<S: Socket>(sock: &S, first: u64, role: u8) -> SocketEntry {
     entry(now_ns(), owner, 0, role, flags)
 }
 
+/// A little later in the same context, from a hook of its own: what the state program was not let do.
+#[inline(always)]
+pub(super) fn connecting_twin<S: Socket>(sock: &S) {
+    if !lookup(sock.address()).is_some_and(|known| is_connecting(known)) {
+        connecting(sock);
+    }
+}
+
 #[inline(always)]
 fn established<S: Socket>(sock: &S, old: i32) {
     count!(opened);
@@ -112,7 +170,7 @@ fn established<S: Socket>(sock: &S, old: i32) {
     let at_ns = now_ns();
     let port = sock.local_port();
     if old == TCP_SYN_RECV {
-        let passive = match sock.first_subflow() {
+        let mut passive = match sock.first_subflow() {
             0 => entry(at_ns, unknown(sock.netns()).owner, port, role::PASSIVE, 0),
             // Nobody accepts it.
             first => SocketEntry {
@@ -120,6 +178,7 @@ fn established<S: Socket>(sock: &S, old: i32) {
                 ..joining(sock, first, role::PASSIVE)
             },
         };
+        passive.flags |= TOLD;
         if remember_new(sock.address(), &passive) {
             return report(sock, kind::OPENED, at_ns, &passive, old as u8);
         }
@@ -127,7 +186,7 @@ fn established<S: Socket>(sock: &S, old: i32) {
         // both ends connected at once (RFC 9293, figure 7), when it has no port yet. Else the entry is a left-over of
         // another socket at this address.
         let same = lookup(sock.address()).is_some_and(|known| {
-            known.role == role::PASSIVE || (known.role == role::ACTIVE && known.local_port == 0)
+            (known.role == role::PASSIVE && known.flags & TOLD == 0) || is_connecting(known)
         });
         if !same {
             remember(sock.address(), &passive);
@@ -136,6 +195,7 @@ fn established<S: Socket>(sock: &S, old: i32) {
     }
     if let Some(known) = lookup(sock.address()) {
         known.local_port = port;
+        known.flags |= TOLD;
         return report(sock, kind::OPENED, at_ns, known, old as u8);
     }
     // Its SYN was older than the tracer, or the table was full.
@@ -145,7 +205,7 @@ fn established<S: Socket>(sock: &S, old: i32) {
         unknown(sock.netns()).owner,
         port,
         role::ACTIVE,
-        flag::FOUND,
+        flag::FOUND | TOLD,
     );
     remember(sock.address(), &found);
     report(sock, kind::OPENED, at_ns, &found, old as u8);

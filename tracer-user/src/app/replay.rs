@@ -43,12 +43,13 @@ pub(super) fn run(
     damage.map_or(Ok(exit), |error| Err(error.into()))
 }
 
-/// How far the end of a run has been read: the last counters, then the last tick. A file without them does not know
+/// How far the end of a run has been read: the last counters, what became of the programs, then the last tick. A file without them does not know
 /// what was lost, whatever its end mark says.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
     Other,
     Counters,
+    Programs,
     Tick,
 }
 
@@ -56,7 +57,8 @@ impl Last {
     const fn then(self, signal: &Signal<'_>) -> Self {
         match (self, signal) {
             (_, Signal::Counters(_)) => Self::Counters,
-            (Self::Counters, Signal::Tick { .. }) => Self::Tick,
+            (Self::Counters, Signal::Programs(_)) => Self::Programs,
+            (Self::Programs, Signal::Tick { .. }) => Self::Tick,
             _ => Self::Other,
         }
     }

@@ -192,6 +192,29 @@ impl Graph {
     }
 }
 
+/// What the kernel says of the tracer's programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Programs {
+    /// How often it was asked.
+    pub asked: u64,
+    /// Runs that the kernel skipped, because the program was running on that CPU already, and that no other program made
+    /// up for: what they would have told is lost.
+    pub skipped: u64,
+    /// Runs that were skipped and that a second program made up for: nothing is lost.
+    pub healed: u64,
+    /// Programs that were found detached, by name.
+    pub detached: Vec<String>,
+    /// Programs that verdicts rest on and whose skipped runs this kernel does not count, by name.
+    pub uncounted: Vec<String>,
+}
+
+impl Programs {
+    /// Every program was there whenever it was asked for, and every run of it is accounted for.
+    pub const fn is_complete(&self) -> bool {
+        self.skipped == 0 && self.detached.is_empty() && self.uncounted.is_empty()
+    }
+}
+
 /// How far an output can be trusted; part of every output, so that none can hide a loss.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
@@ -217,6 +240,8 @@ pub struct Health {
     pub cut_off: bool,
     /// Canary connections made, and seen.
     pub canaries: (u64, u64),
+    /// What the kernel says of the programs themselves.
+    pub programs: Programs,
     /// What does not work as well as it could.
     pub degraded: Vec<Degraded>,
 }
@@ -232,5 +257,6 @@ impl Health {
             && !self.cut_off
             && self.snapshots > 0
             && self.canaries.0 == self.canaries.1
+            && self.programs.is_complete()
     }
 }

@@ -1,16 +1,15 @@
 //! From a choice of backends to attached programs: open, set globals, load, attach.
 
 use std::{
-    fs::File,
     io::Read,
     os::fd::{AsFd, BorrowedFd},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
-    programs::{CgroupAttachMode, Iter, Program, ProgramError},
+    programs::{Iter, Program, ProgramError},
 };
 use tracer_common::{
     counters::Counters,
@@ -19,16 +18,20 @@ use tracer_common::{
     wire::{SocketRecord, role},
 };
 
-use crate::clock;
+use crate::{clock, signal::program::ProgramState};
 
 use super::{
+    links::{self, Attachment},
     pod::{CountersPod, SettingsPod, SnapshotPassPod},
-    probes::{self, Hook, Probe},
+    probes::{Hook, Part, Probe},
     sys,
 };
 
 /// The object file, built by build.rs.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+/// Looks at counters and programs until both are of one moment. Under a storm of skips they may never be.
+const COHERENT_ATTEMPTS: usize = 8;
 
 /// Why nothing can be observed. Exit code 4.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,8 @@ pub struct Request {
     pub ring_bytes: u32,
     /// Room of the socket table, entries.
     pub sockets_max: u32,
+    /// The kernel counts how often it skips kprobes and classic tracepoints: since 6.7.
+    pub counts_all_skips: bool,
 }
 
 /// Attached programs. Everything is detached and freed by the kernel when this goes, or when the process ends in any
@@ -89,6 +94,9 @@ pub struct Attached {
     in_force_ns: u64,
     /// Socket records that fit the ring, with their headers of 8 bytes.
     drain_max: u64,
+    /// Before the programs: detached first.
+    attachments: Vec<Attachment>,
+    counts_all_skips: bool,
     ebpf: Ebpf,
 }
 
@@ -119,8 +127,12 @@ impl Attached {
             load(&mut ebpf, probe, btf).map_err(refused(probe))?;
         }
         let cgroup = request.cgroup.as_deref();
-        for probe in &request.probes {
-            attach(&mut ebpf, probe, cgroup).map_err(refused(probe))?;
+        let mut attachments = Vec::with_capacity(request.probes.len());
+        // An iterator is attached anew for every pass.
+        for probe in request.probes.iter().filter(|probe| probe.hook != Hook::Iterator) {
+            let attached =
+                program(&mut ebpf, probe).and_then(|program| Attachment::new(*probe, program, cgroup));
+            attachments.push(attached.map_err(refused(probe))?);
         }
         let in_force_ns = clock::boot_ns();
         let iterates = request.probes.iter().any(|probe| probe.hook == Hook::Iterator);
@@ -140,6 +152,8 @@ impl Attached {
             iterates,
             in_force_ns,
             drain_max: drain_max.max(1),
+            attachments,
+            counts_all_skips: request.counts_all_skips,
             ebpf,
         })
     }
@@ -181,6 +195,34 @@ impl Attached {
             sum.add(one);
         }
         Ok(sum)
+    }
+
+    /// Every attached program as the kernel has it now.
+    ///
+    /// # Errors
+    /// When the kernel refuses to show the counters.
+    pub fn programs(&self, programs: &mut Vec<ProgramState>) -> Result<(), AttachError> {
+        let mut before = self.counters()?;
+        // What the kernel skipped and what twins made up for are of one moment if nothing was made up for meanwhile, and if
+        // nothing is between a skip and its twin.
+        for _attempt in 0..COHERENT_ATTEMPTS {
+            programs.clear();
+            for attachment in &self.attachments {
+                let program = self.ebpf.program(attachment.program());
+                let mut state = attachment.state(program, self.counts_all_skips);
+                if !state.twin {
+                    state.healed = links::healed(attachment.part(), state.skipped.unwrap_or(0), &before);
+                }
+                programs.push(state);
+            }
+            let after = self.counters()?;
+            let settled = |state: &ProgramState| state.twin || state.skipped.unwrap_or(0) <= state.healed;
+            if before.healed() == after.healed() && programs.iter().all(settled) {
+                break;
+            }
+            before = after;
+        }
+        Ok(())
     }
 
     /// Whether [`snapshot`](Self::snapshot) is there.
@@ -235,28 +277,25 @@ impl Attached {
     /// # Errors
     /// When a program cannot be unloaded, or the socket table cannot be swept.
     pub fn started(&mut self) -> Result<(), AttachError> {
-        for probe in [probes::CLOSING_TP_BTF, probes::CLOSING_RAW].concat() {
-            let Some(program) = self.ebpf.program_mut(probe.program) else {
+        for gone in self
+            .attachments
+            .extract_if(.., |attachment| attachment.part() == Part::Closing)
+        {
+            let Some(program) = self.ebpf.program_mut(gone.program()) else {
                 continue;
             };
-            let gone = if let Program::BtfTracePoint(program) = program {
+            let unloaded = if let Program::BtfTracePoint(program) = program {
                 program.unload()
             } else if let Program::RawTracePoint(program) = program {
                 program.unload()
             } else {
                 Ok(())
             };
-            match gone {
-                // Of the two only one is loaded.
-                Ok(()) | Err(ProgramError::NotLoaded) => {}
-                Err(source) => {
-                    return Err(AttachError::Program {
-                        program: probe.program,
-                        hook: probe.hook_name,
-                        source: Box::new(source),
-                    });
-                }
-            }
+            unloaded.map_err(|source| AttachError::Program {
+                program: gone.program(),
+                hook: "inet_sock_set_state",
+                source: Box::new(source),
+            })?;
         }
         self.sweep()
     }
@@ -321,27 +360,6 @@ fn load(ebpf: &mut Ebpf, probe: &Probe, btf: Option<&Btf>) -> Result<(), Program
         (Hook::Iterator, Program::Iter(program)) => program.load(name, typed()?),
         (Hook::Cgroup, Program::CgroupSock(program)) => program.load(),
         (Hook::Cgroup, Program::CgroupSockAddr(program)) => program.load(),
-        _ => Err(ProgramError::UnexpectedProgramType),
-    }
-}
-
-/// Attaches one loaded program; an iterator is attached anew for every pass. Programs of a cgroup stand beside those of
-/// others.
-fn attach(ebpf: &mut Ebpf, probe: &Probe, cgroup: Option<&Path>) -> Result<(), ProgramError> {
-    let name = probe.hook_name;
-    let root = || File::open(cgroup.unwrap_or(Path::new(""))).map_err(ProgramError::IOError);
-    // A link to a cgroup stands beside others whatever happens, and takes no flags.
-    let beside = CgroupAttachMode::Single;
-    match (probe.hook, program(ebpf, probe)?) {
-        (Hook::TpBtf, Program::BtfTracePoint(program)) => program.attach().map(drop),
-        (Hook::RawTracepoint, Program::RawTracePoint(program)) => program.attach(name).map(drop),
-        (Hook::Fentry, Program::FEntry(program)) => program.attach().map(drop),
-        (Hook::Fexit, Program::FExit(program)) => program.attach().map(drop),
-        (Hook::Kprobe, Program::KProbe(program)) => program.attach(name, 0).map(drop),
-        (Hook::Tracepoint, Program::TracePoint(program)) => program.attach("sock", name).map(drop),
-        (Hook::Iterator, Program::Iter(_)) => Ok(()),
-        (Hook::Cgroup, Program::CgroupSock(program)) => program.attach(root()?, beside).map(drop),
-        (Hook::Cgroup, Program::CgroupSockAddr(program)) => program.attach(root()?, beside).map(drop),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

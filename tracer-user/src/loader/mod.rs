@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod btf;
 pub mod features;
+mod links;
 pub mod offsets;
 mod open;
 pub mod plan;

@@ -183,7 +183,6 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
     {
         tracepoint_format::resolve(tracefs, &mut settings)?;
     }
-    settings.owner_at_syn_sent = u32::from(plan.connect.backend == Connect::State);
     let told_by_functions = matches!(plan.failure.backend, Failure::Fexit | Failure::Kretprobe);
     settings.connect_result = u32::from(told_by_functions);
     settings.attempts = u32::from(plan.failure.backend == Failure::Cgroup);
@@ -201,6 +200,7 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
         settings,
         ring_bytes: options.ring_bytes,
         sockets_max: table.entries,
+        counts_all_skips: facts.at_least((6, 7)),
     };
     let attached = Attached::new(&request, types.as_ref())?;
     let programs = request.probes.len();

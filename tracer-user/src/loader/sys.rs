@@ -1,20 +1,26 @@
-//! Commands of bpf(2) that aya does not offer: a trial load, reading a map in batches, removing by plain key.
+//! Commands of bpf(2) that aya does not offer: a trial load, reading a map in batches, removing by plain key, links whose
+//! descriptor is ours, and what the kernel says of links and programs.
 //!
 //! The only unsafe code of the loader besides one `Pod` promise.
 
 use std::{
+    ffi::CStr,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
 };
 
 /// <https://github.com/torvalds/linux/blob/v6.12/include/uapi/linux/bpf.h#L913>.
 const BPF_MAP_DELETE_ELEM: i32 = 3;
 const BPF_PROG_LOAD: i32 = 5;
+const BPF_OBJ_GET_INFO_BY_FD: i32 = 15;
+const BPF_RAW_TRACEPOINT_OPEN: i32 = 17;
 const BPF_MAP_LOOKUP_BATCH: i32 = 24;
 const BPF_LINK_CREATE: i32 = 28;
 /// Program and attach types of the same file.
 const BPF_PROG_TYPE_CGROUP_SOCK: u32 = 9;
-const BPF_CGROUP_INET_SOCK_RELEASE: u32 = 34;
+pub(super) const BPF_CGROUP_INET4_CONNECT: u32 = 10;
+pub(super) const BPF_CGROUP_INET6_CONNECT: u32 = 11;
+pub(super) const BPF_CGROUP_INET_SOCK_RELEASE: u32 = 34;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_FENTRY: u32 = 24;
 
@@ -126,23 +132,165 @@ pub(super) fn try_release(cgroup: BorrowedFd<'_>) -> io::Result<()> {
         ..ProgLoad::default()
     };
     let program = owned(bpf(BPF_PROG_LOAD, &mut attr)?)?;
+    attach_to_cgroup(program.as_fd(), cgroup, BPF_CGROUP_INET_SOCK_RELEASE).map(drop)
+}
+
+/// Attaches a program to `cgroup` as one of `kind`, beside those of others. Gives the link.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn attach_to_cgroup(
+    program: BorrowedFd<'_>,
+    cgroup: BorrowedFd<'_>,
+    kind: u32,
+) -> io::Result<OwnedFd> {
     let mut attr = LinkCreate {
-        prog_fd: number(program.as_fd())?,
+        prog_fd: number(program)?,
         target_fd: number(cgroup)?,
-        attach_type: BPF_CGROUP_INET_SOCK_RELEASE,
+        attach_type: kind,
         flags: 0,
     };
-    owned(bpf(BPF_LINK_CREATE, &mut attr)?).map(drop)
+    owned(bpf(BPF_LINK_CREATE, &mut attr)?)
 }
 
 fn number(fd: BorrowedFd<'_>) -> io::Result<u32> {
     u32::try_from(fd.as_raw_fd()).map_err(io::Error::other)
 }
 
-fn owned(fd: i64) -> io::Result<OwnedFd> {
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+/// The descriptor that a command has just given us.
+fn owned(result: i64) -> io::Result<OwnedFd> {
+    let fd = i32::try_from(result).map_err(io::Error::other)?;
     // SAFETY: the kernel has just given us this descriptor.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `union bpf_attr` for `BPF_RAW_TRACEPOINT_OPEN`.
+#[repr(C)]
+#[derive(Default)]
+struct RawTracepointOpen {
+    name: u64,
+    prog_fd: u32,
+    pad: u32,
+}
+
+/// Attaches a loaded program to a raw tracepoint, or, without a name, to what it was loaded for. Gives the link.
+///
+/// # Errors
+/// What the kernel said.
+pub(super) fn attach(program: BorrowedFd<'_>, raw_tracepoint: Option<&CStr>) -> io::Result<OwnedFd> {
+    let mut attr = RawTracepointOpen {
+        name: raw_tracepoint.map_or(0, |name| name.as_ptr() as u64),
+        prog_fd: number(program)?,
+        ..RawTracepointOpen::default()
+    };
+    owned(bpf(BPF_RAW_TRACEPOINT_OPEN, &mut attr)?)
+}
+
+/// `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    fd: u32,
+    len: u32,
+    buffer: u64,
+}
+
+/// What the kernel tells of the object behind `fd`, and how many bytes of it.
+fn info<const WORDS: usize>(fd: BorrowedFd<'_>) -> io::Result<([u64; WORDS], usize)> {
+    // Aligned as the structs are.
+    let mut words = [0_u64; WORDS];
+    let mut attr = Info {
+        fd: number(fd)?,
+        len: u32::try_from(size_of_val(&words)).map_err(io::Error::other)?,
+        buffer: words.as_mut_ptr() as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    Ok((words, attr.len as usize))
+}
+
+/// The two halves of a word in the order of their addresses.
+fn halves(word: u64) -> [u32; 2] {
+    let bytes = word.to_ne_bytes();
+    let (first, second) = bytes.split_at(4);
+    [first, second].map(|half| half.try_into().map_or(0, u32::from_ne_bytes))
+}
+
+/// What the kernel says of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ProgramInfo {
+    pub(super) id: u32,
+    /// How often it was skipped; absent before 5.12.
+    pub(super) recursion_misses: Option<u64>,
+}
+
+/// `struct bpf_prog_info`: type, id; `recursion_misses` at byte 208.
+const RECURSION_MISSES: usize = 208 / 8;
+
+/// # Errors
+/// What the kernel said, as when the descriptor is of something else.
+pub(super) fn program_info(fd: BorrowedFd<'_>) -> io::Result<ProgramInfo> {
+    let (words, len) = info::<{ RECURSION_MISSES + 1 }>(fd)?;
+    let [_kind, id] = halves(words[0]);
+    Ok(ProgramInfo {
+        id,
+        recursion_misses: (len >= size_of_val(&words)).then_some(words[RECURSION_MISSES]),
+    })
+}
+
+/// What the kernel says of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LinkInfo {
+    pub(super) id: u32,
+    pub(super) program: u32,
+    /// It is a cgroup's and has been detached from it.
+    pub(super) severed: bool,
+}
+
+/// `BPF_LINK_TYPE_CGROUP`; such a link names its cgroup at byte 16 of `struct bpf_link_info`, 0 once it is detached.
+const LINK_CGROUP: u32 = 3;
+
+/// # Errors
+/// What the kernel said, as when the descriptor is of something else.
+pub(super) fn link_info(fd: BorrowedFd<'_>) -> io::Result<LinkInfo> {
+    let (words, _len) = info::<8>(fd)?;
+    let [kind, id] = halves(words[0]);
+    let [program, _pad] = halves(words[1]);
+    Ok(LinkInfo {
+        id,
+        program,
+        severed: kind == LINK_CGROUP && words[2] == 0,
+    })
+}
+
+/// `PERF_EVENT_IOC_QUERY_BPF`, `_IOWR('$', 10, pointer)`; a pointer has 8 bytes on all that the tracer runs on.
+const PERF_EVENT_IOC_QUERY_BPF: libc::Ioctl = 0xC008_240A_u32 as libc::Ioctl;
+
+/// `struct perf_event_query_bpf` with room for what one event may have (`BPF_TRACE_MAX_PROGS`).
+#[repr(C)]
+struct PerfPrograms {
+    room: u32,
+    count: u32,
+    ids: [u32; 64],
+}
+
+/// Whether the perf event behind the descriptor `fd` has the program. An event of a kprobe does not say: it is there, and
+/// nobody else can take its program away.
+pub(super) fn perf_event_has(fd: RawFd, program: u32) -> bool {
+    let mut query = PerfPrograms {
+        room: 64,
+        count: 0,
+        ids: [0; 64],
+    };
+    // SAFETY: the request writes at most `room` ids; a descriptor of something else refuses it.
+    let result = unsafe { libc::ioctl(fd, PERF_EVENT_IOC_QUERY_BPF, &raw mut query) };
+    if result < 0 {
+        return io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL);
+    }
+    query
+        .ids
+        .iter()
+        .take(query.count as usize)
+        .any(|id| *id == program)
 }
 
 /// Gives memory that is no longer used back to the system: reading the kernel's types takes 20 MiB for a moment.

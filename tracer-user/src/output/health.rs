@@ -76,6 +76,14 @@ pub fn faults(health: &Health) -> Vec<(String, &'static str)> {
         ),
         "kcn-trace doctor",
     );
+    fault(
+        health.programs.skipped > 0,
+        format!(
+            "{} skipped by the kernel: the program, or another tool's, was running on that processor",
+            Count(health.programs.skipped, "program run")
+        ),
+        "none needed if it stays rare: the next snapshot mends the graph",
+    );
     faults
 }
 
@@ -95,7 +103,11 @@ pub fn write_notes(out: &mut dyn Write, frame: &Frame<'_>, paint: Paint) -> Resu
     if let Some(recall) = health.recall_ppm {
         write!(out, ", recall {}", Percent(recall))?;
     }
-    writeln!(out, ", {}", Count(health.snapshots, "snapshot"))?;
+    write!(out, ", {}", Count(health.snapshots, "snapshot"))?;
+    if health.programs.healed > 0 {
+        write!(out, ", {} healed", Count(health.programs.healed, "skipped run"))?;
+    }
+    writeln!(out)?;
     for (fact, remedy) in faults(health) {
         writeln!(
             out,

@@ -54,12 +54,14 @@ impl Pipeline {
             overflow: audit.overflow + self.crowded_out,
             cut_off: self.cut_off,
             canaries: (self.canaries_made, self.canaries_seen),
+            programs: self.programs.health(),
             degraded: self
                 .degraded
                 .iter()
                 .chain(self.faults.values())
                 .cloned()
                 .chain(self.crowded())
+                .chain(self.programs.faults())
                 .collect(),
         }
     }

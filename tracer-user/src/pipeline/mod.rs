@@ -6,6 +6,7 @@ mod describe;
 mod explain;
 mod health;
 mod own;
+mod programs;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::{
 };
 use attribution::Attribution;
 use own::Own;
+use programs::Programs;
 
 /// How long a canary's port is its own; then anybody may get it.
 const CANARY_NS: u64 = 1_000_000_000;
@@ -49,6 +51,9 @@ pub struct Pipeline {
     counters: Counters,
     /// When they were read.
     counted_ns: u64,
+    programs: Programs,
+    /// When the kernel was asked for them.
+    asked_ns: u64,
     undecodable: u64,
     delivered: u64,
     snapshots_incomplete: u64,
@@ -79,6 +84,8 @@ impl Pipeline {
             changes: Vec::new(),
             counters: Counters::default(),
             counted_ns: 0,
+            programs: Programs::default(),
+            asked_ns: 0,
             undecodable: 0,
             delivered: 0,
             snapshots_incomplete: 0,
@@ -159,6 +166,12 @@ impl Pipeline {
                 }
                 self.counters = **counters;
                 self.counted_ns = self.now_ns;
+            }
+            Signal::Programs(programs) => {
+                if self.programs.told(programs) {
+                    self.attribution.processes.lost(self.asked_ns, self.now_ns);
+                }
+                self.asked_ns = self.now_ns;
             }
             Signal::Degraded(degraded) => {
                 self.degraded.insert(Degraded::clone(degraded));

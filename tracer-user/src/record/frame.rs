@@ -11,6 +11,7 @@ use crate::signal::{
     host::HostFacts,
     inventory::{Inventory, SourceState},
     nat::NatFacts,
+    program::ProgramState,
 };
 
 /// Tag and length.
@@ -34,6 +35,7 @@ mod tag {
     pub(super) const NAT: u8 = 14;
     pub(super) const SOURCE: u8 = 15;
     pub(super) const HOST: u8 = 16;
+    pub(super) const PROGRAMS: u8 = 17;
     pub(super) const END: u8 = 255;
 }
 
@@ -106,6 +108,7 @@ pub(super) fn encode(signal: &Signal<'_>, out: &mut Vec<u8>) -> Result<(), TooLo
         Signal::Nat(nat) => json(tag::NAT, nat, out),
         Signal::Source(state) => json(tag::SOURCE, state, out),
         Signal::Host(facts) => json(tag::HOST, facts, out),
+        Signal::Programs(programs) => json(tag::PROGRAMS, &programs, out),
     }
 }
 
@@ -174,6 +177,7 @@ pub(super) struct Slots {
     nat: Option<NatFacts>,
     source: Option<SourceState>,
     host: Option<HostFacts>,
+    programs: Vec<ProgramState>,
 }
 
 /// Splits the next signal off `plain`: its tag and its payload.
@@ -270,6 +274,10 @@ pub(super) fn decode<'a>(tag: u8, payload: &'a [u8], slots: &'a mut Slots) -> Re
         tag::NAT => Signal::Nat(slots.nat.insert(from_json(tag, payload)?)),
         tag::SOURCE => Signal::Source(slots.source.insert(from_json(tag, payload)?)),
         tag::HOST => Signal::Host(slots.host.insert(from_json(tag, payload)?)),
+        tag::PROGRAMS => {
+            slots.programs = from_json(tag, payload)?;
+            Signal::Programs(&slots.programs)
+        }
         unknown => return Err(Damage::Tag(unknown)),
     })
 }

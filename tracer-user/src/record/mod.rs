@@ -30,7 +30,7 @@ pub use writer::{Limits, Progress, Recorder, Summary};
 const MAGIC: [u8; 8] = *b"KCNTRACE";
 
 /// Version of everything here but the records' own layouts, which have `WIRE_VERSION`.
-pub const FORMAT: u16 = 2;
+pub const FORMAT: u16 = 3;
 
 /// Records are recorded as the kernel wrote them: in the byte order of the machine.
 const ORDER: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };

@@ -18,6 +18,7 @@ use crate::signal::{
     host::{HostFact, HostFacts},
     inventory::{Fact, Inventory, Origin, PodFacts, SourceState},
     nat::NatFacts,
+    program::ProgramState,
 };
 
 /// A signal that owns what it tells.
@@ -39,6 +40,7 @@ enum Owned {
     Host(HostFacts),
     Nat(NatFacts),
     Source(SourceState),
+    Programs(Vec<ProgramState>),
 }
 
 impl Owned {
@@ -65,12 +67,26 @@ impl Owned {
             Self::Inventory(inventory) => Signal::Inventory(inventory),
             Self::Host(facts) => Signal::Host(facts),
             Self::Nat(nat) => Signal::Nat(nat),
+            Self::Programs(programs) => Signal::Programs(programs),
             Self::Source(state) => Signal::Source(state),
         }
     }
 }
 
-/// Signals of the sources of names.
+fn program() -> impl Strategy<Value = ProgramState> {
+    let text = || "[a-z_]{0,16}";
+    let skipped = proptest::option::of(any::<u64>());
+    (text(), any::<bool>(), skipped, any::<u64>()).prop_map(|(program, twin, skipped, healed)| ProgramState {
+        part: "state".to_owned(),
+        program,
+        twin,
+        attached: !twin,
+        skipped,
+        healed,
+    })
+}
+
+/// Signals of the sources of names, and of the programs.
 fn any_naming() -> impl Strategy<Value = Owned> {
     let text = || any::<String>();
     prop_oneof![
@@ -107,6 +123,7 @@ fn any_naming() -> impl Strategy<Value = Owned> {
             reply_source: (ip, 3).into(),
             reply_destination: (ip, 4).into(),
         })),
+        vec(program(), 0..4).prop_map(Owned::Programs),
         (any::<u64>(), text(), any::<bool>()).prop_map(|(at_ns, source, off)| Owned::Source(SourceState {
             fault: off.then(|| Degraded {
                 what: source.clone(),
@@ -392,7 +409,7 @@ fn a_file_of_another_kind_or_version_is_named() {
         (
             "a newer format",
             edit(8, 9),
-            "recording format 9, this kcn-trace reads 2",
+            "recording format 9, this kcn-trace reads 3",
         ),
         (
             "another layout of records",

@@ -310,6 +310,7 @@ const fn time_of(signal: &Signal<'_>) -> Option<u64> {
         | Signal::Remembered(_)
         | Signal::Process(_)
         | Signal::Counters(_)
+        | Signal::Programs(_)
         | Signal::Degraded(_)
         | Signal::Cgroup { .. }
         | Signal::Inventory(_)

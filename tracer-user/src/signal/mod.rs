@@ -8,10 +8,12 @@
 pub mod host;
 pub mod inventory;
 pub mod nat;
+pub mod program;
 
 use host::HostFacts;
 use inventory::{Inventory, SourceState};
 use nat::NatFacts;
+use program::ProgramState;
 use serde::{Deserialize, Serialize};
 use tracer_common::counters::Counters;
 
@@ -58,6 +60,8 @@ pub enum Signal<'a> {
     Source(&'a SourceState),
     /// The kernel side's counters, summed over CPUs since the start.
     Counters(&'a Counters),
+    /// Every program that there should be, as the kernel has it now.
+    Programs(&'a [ProgramState]),
     /// Something does not work as well as it could.
     Degraded(&'a Degraded),
     /// A connection the tracer made to itself, to prove that the programs still see connections.

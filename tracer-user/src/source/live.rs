@@ -22,7 +22,7 @@ use crate::{
     clock,
     loader::{LoadError, Opened},
     resolve::{Resolvers, Told},
-    signal::{Degraded, Signal},
+    signal::{Degraded, Signal, program::ProgramState},
 };
 
 /// Between two looks at the ring while records come.
@@ -80,8 +80,9 @@ pub struct Live {
     waiter: Waiter,
     rows: Vec<u8>,
     remembered: Vec<(u64, u64)>,
-    /// Records lost so far, by the counters.
+    /// Records lost so far, by the counters, and runs of programs that the kernel skipped and nobody made up for.
     lost: u64,
+    programs: Vec<ProgramState>,
 }
 
 impl Live {
@@ -109,6 +110,7 @@ impl Live {
             rows: Vec::new(),
             remembered: Vec::new(),
             lost: 0,
+            programs: Vec::new(),
         };
         sink(&Signal::Start(&live.opened.session));
         for degraded in live.opened.degraded.iter().chain(&setup.missing) {
@@ -202,17 +204,26 @@ impl Live {
         Ok(())
     }
 
-    /// Sums of the kernel side's counters, now.
+    /// Sums of the kernel side's counters, and every program, as they are now.
     ///
     /// # Errors
     /// When the kernel refuses the look-up.
     pub fn counters(&mut self, sink: &mut Sink<'_>) -> Result<(), LoadError> {
         let counters = self.opened.attached.counters()?;
-        if counters.lost() > self.lost {
-            self.lost = counters.lost();
+        self.opened.attached.programs(&mut self.programs)?;
+        let lost = self
+            .programs
+            .iter()
+            .filter(|program| !program.twin)
+            .fold(counters.lost(), |lost, program| {
+                lost.saturating_add(program.skipped.unwrap_or(0).saturating_sub(program.healed))
+            });
+        if lost > self.lost {
+            self.lost = lost;
             self.proc.forget();
         }
         sink(&Signal::Counters(&counters));
+        sink(&Signal::Programs(&self.programs));
         Ok(())
     }
 

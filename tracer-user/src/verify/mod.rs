@@ -181,5 +181,25 @@ fn gaps(health: &Health) -> Vec<String> {
         made != seen,
         format!("of {made} test connections the programs saw {seen}"),
     );
+    let programs = &health.programs;
+    gap(
+        programs.asked == 0,
+        "nobody asked the kernel whether the programs stayed attached".to_owned(),
+    );
+    gap(
+        programs.skipped > 0,
+        format!("the kernel skipped {} runs of the programs", programs.skipped),
+    );
+    gap(
+        !programs.detached.is_empty(),
+        format!("programs were detached: {}", programs.detached.join(", ")),
+    );
+    gap(
+        !programs.uncounted.is_empty(),
+        format!(
+            "this kernel does not count how often it skips: {}",
+            programs.uncounted.join(", ")
+        ),
+    );
     gaps
 }

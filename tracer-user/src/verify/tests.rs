@@ -11,6 +11,7 @@ use crate::{
         place::{Place, Pod},
     },
     event::TcpState,
+    graph::Programs,
     report::{ClosedBy, Happened, Happening, ProcessRef, Side},
 };
 
@@ -21,6 +22,11 @@ fn well() -> Health {
         delivered: 100,
         snapshots: 2,
         canaries: (2, 2),
+        programs: Programs {
+            asked: 2,
+            healed: 9,
+            ..Programs::default()
+        },
         ..Health::default()
     }
 }
@@ -364,7 +370,7 @@ fn etcd_may_be_reached_by_its_own_and_by_those_allowed() {
 }
 
 /// Everything that makes evidence incomplete, and the word for it.
-fn gaps_by_name() -> [(&'static str, Health); 9] {
+fn gaps_by_name() -> [(&'static str, Health); 13] {
     let with = |edit: fn(&mut Health)| {
         let mut health = well();
         edit(&mut health);
@@ -383,6 +389,22 @@ fn gaps_by_name() -> [(&'static str, Health); 9] {
             with(|h| h.canaries = (2, 1)),
         ),
         ("recording", with(|h| h.cut_off = true)),
+        (
+            "nobody asked the kernel whether the programs stayed attached",
+            with(|h| h.programs.asked = 0),
+        ),
+        (
+            "the kernel skipped 2 runs of the programs",
+            with(|h| h.programs.skipped = 2),
+        ),
+        (
+            "programs were detached: exec_tp_btf",
+            with(|h| h.programs.detached = vec!["exec_tp_btf".to_owned()]),
+        ),
+        (
+            "does not count how often it skips: state_tracepoint",
+            with(|h| h.programs.uncounted = vec!["state_tracepoint".to_owned()]),
+        ),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The commands of a stand-in: what can be said, and what is answered.
 
 use crate::beat::Beat;
+use crate::burst;
 use crate::churn::Churn;
 use crate::dial::{self, Dialed};
 use crate::listen::{Listening, Manner};
@@ -112,6 +113,13 @@ impl Control {
             "dial-close" => {
                 let address = words.need("ADDR")?;
                 Dialed::dial_close(address, words.need("COUNT")?, words.may()?)
+            }
+            // burst ADDR COUNT PORTS: listens there and on the ports after it, connects to itself and closes, one after
+            // another on each; both ends are its own, and the other side closes as soon as it has read the end. Gives the
+            // number once all are closed.
+            "burst" => {
+                let (address, count) = (words.need("ADDR")?, words.need("COUNT")?);
+                burst::bursts(address, count, words.need("PORTS")?).map(|count| count.to_string())
             }
             // redial ADDR COUNT SOURCE: one connection after another from one port, each sending one byte more
             // than the last, each closed by the other side first.

@@ -7,6 +7,7 @@
 //! Its arguments are only for show. The exceptions are `standin launch` and `standin guard`: see launch.rs and guard.rs.
 
 mod beat;
+mod burst;
 mod churn;
 mod control;
 mod dial;

@@ -21,6 +21,8 @@ pub(super) enum Kind {
         early: Option<Vec<Happening>>,
         told_ns: u64,
         lost: u64,
+        /// Runs of programs that the stream was told the kernel skipped.
+        skipped: u64,
         /// What the stream was told that does not work.
         degraded: Vec<Degraded>,
     },
@@ -59,6 +61,7 @@ impl Kind {
             early: Some(Vec::new()),
             told_ns: 0,
             lost: 0,
+            skipped: 0,
             degraded: Vec::new(),
         };
         match view {

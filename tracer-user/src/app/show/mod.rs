@@ -132,6 +132,7 @@ impl Show {
             | Signal::Remembered(_)
             | Signal::Process(_)
             | Signal::Counters(_)
+            | Signal::Programs(_)
             | Signal::Degraded(_)
             | Signal::Cgroup { .. }
             | Signal::Inventory(_)
@@ -198,19 +199,22 @@ impl Show {
                 early: None,
                 told_ns,
                 lost,
+                skipped,
                 degraded,
                 ..
             } => {
                 let health = pipeline.health();
                 let at_unix_ns = pipeline.unix_ns(now_ns);
-                if health.lost > *lost {
-                    let loss = Loss {
-                        count: health.lost - *lost,
-                        total: health.lost,
-                        place: "ring",
-                    };
-                    sink.lost(&mut self.out, &loss, at_unix_ns)?;
-                    *lost = health.lost;
+                for (told, total, place) in [
+                    (lost, health.lost, "ring"),
+                    (skipped, health.programs.skipped, "skipped"),
+                ] {
+                    if total > *told {
+                        let count = total - *told;
+                        let loss = Loss { count, total, place };
+                        sink.lost(&mut self.out, &loss, at_unix_ns)?;
+                        *told = total;
+                    }
                 }
                 if health.degraded != *degraded {
                     let now = health.degraded.clone();

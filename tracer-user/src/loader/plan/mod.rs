@@ -45,7 +45,7 @@ pub enum Connect {
     Fentry,
     /// kprobe of `tcp_connect`.
     Kprobe,
-    /// The state program, at CLOSE to `SYN_SENT`: the setting `owner_at_syn_sent`.
+    /// The state program alone, at CLOSE to `SYN_SENT`; the others do it a second time.
     State,
 }
 

@@ -9,7 +9,10 @@ use std::{fmt, io::Write};
 use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 
 use super::{Frame, SinkError, escape::Safe, units::Rfc3339};
-use crate::{graph::Health, signal::Degraded};
+use crate::{
+    graph::{Health, Programs},
+    signal::Degraded,
+};
 
 mod event;
 mod explain;
@@ -129,7 +132,30 @@ struct JsonHealth<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     recall: Option<f64>,
     canaries: Canaries,
+    programs: JsonPrograms<'a>,
     degraded: &'a [Degraded],
+}
+
+/// What the kernel says of the programs, in JSON.
+#[derive(Serialize)]
+struct JsonPrograms<'a> {
+    skipped: u64,
+    healed: u64,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    detached: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    uncounted: &'a [String],
+}
+
+impl<'a> From<&'a Programs> for JsonPrograms<'a> {
+    fn from(programs: &'a Programs) -> Self {
+        Self {
+            skipped: programs.skipped,
+            healed: programs.healed,
+            detached: &programs.detached,
+            uncounted: &programs.uncounted,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -153,6 +179,7 @@ impl<'a> From<&'a Health> for JsonHealth<'a> {
             snapshots: health.snapshots,
             recall: health.recall_ppm.map(|ppm| f64::from(ppm) / 1e6),
             canaries: Canaries { made, seen },
+            programs: JsonPrograms::from(&health.programs),
             degraded: &health.degraded,
         }
     }

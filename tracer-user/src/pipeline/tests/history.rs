@@ -34,6 +34,7 @@ fn verdict(run: &mut Run) -> Verdict {
     }
     let mut health = run.pipeline.health();
     health.canaries = (2, 2);
+    health.programs.asked = 2;
     let components = run.pipeline.components();
     let listeners = run.pipeline.listeners();
     let scene = Scene {
