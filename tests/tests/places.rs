@@ -116,6 +116,36 @@ fn a_socket_that_nobody_holds_is_the_pods_whose_address_it_has() {
     assert_eq!(text(rows[0], "destination.k8s.pod.name"), "victim", "{}", rows[0]);
 }
 
+#[test]
+#[ignore = "needs root and BPF"]
+fn explain_asks_an_address_in_the_namespace_that_has_it() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut running = Vec::new();
+    for (name, address) in [("answerer", "10.244.67.5"), ("stranger", "10.244.67.6")] {
+        let netns = Netns::with_address(address.parse().unwrap()).unwrap();
+        let mut server = Standin::start(&netns, name).unwrap();
+        let mut other = server.again(&netns).unwrap();
+        let mut client = Standin::start(&netns, "caller").unwrap();
+        // Two workers of one program, and a connection that shows the address.
+        for worker in [&mut server, &mut other] {
+            worker.ask("listen-as 0.0.0.0:8080 reuseport").unwrap();
+        }
+        client.dial(&format!("{address}:8080"), 1).unwrap();
+        running.push((netns, server, other, client));
+    }
+    for (address, name) in [("10.244.67.5:8080", "answerer"), ("10.244.67.6:8080", "stranger")] {
+        let explained = tracer::run(&["explain", address, "-o", "json"]).unwrap();
+        let document = explained.json().unwrap();
+        let items = list(&document, "items");
+        assert_eq!(items.len(), 1, "equal programs are one answer: {document}");
+        assert!(text(&items[0]["ends"][0], "node").ends_with(name), "{document}");
+    }
+    let nobody = tracer::run(&["explain", "10.244.67.7:8080"]).unwrap();
+    nobody.expect_code(3).unwrap();
+}
+
 /// `/run/netns/NAME`, as `ip netns add` makes it; removed at the end.
 struct Named(PathBuf);
 

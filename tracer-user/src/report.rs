@@ -222,6 +222,17 @@ pub struct ExplainedEnd {
     pub improve: Vec<String>,
 }
 
+impl ExplainedEnd {
+    /// Whether all that is told of both is the same, but for which process it is.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let user = |end: &Self| end.process.as_ref().map(|process| process.uid);
+        self.node == other.node
+            && self.claim == other.claim
+            && self.testimonies == other.testimonies
+            && user(self) == user(other)
+    }
+}
+
 /// What one source says about an end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Testimony {

@@ -54,6 +54,17 @@ impl Host {
         self.name.as_ref().filter(|_| then)
     }
 
+    /// The lowest address that it has now, and that is not a loopback one.
+    pub(super) fn lowest(&self) -> Option<IpAddr> {
+        let now = self
+            .addresses
+            .iter()
+            .filter(|(_, (_, until_ns))| until_ns.is_none());
+        now.map(|(address, _)| *address)
+            .filter(|address| !address.is_loopback())
+            .min()
+    }
+
     pub(super) fn has_had(&self, address: IpAddr) -> bool {
         self.addresses.contains_key(&address)
     }

@@ -186,6 +186,11 @@ impl Inventory {
         self.host.name()
     }
 
+    /// One of its addresses now, that is not for itself alone.
+    pub fn own_address_of_host(&self) -> Option<IpAddr> {
+        self.host.lowest()
+    }
+
     /// The node whose pods an address is for.
     pub fn node_of_pods(&self, address: IpAddr) -> Option<&Arc<str>> {
         self.nodes.of_pods(address)

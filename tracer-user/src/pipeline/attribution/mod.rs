@@ -9,7 +9,10 @@ mod people;
 mod remote;
 mod subject;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use crate::{
     attribute::{
@@ -326,6 +329,18 @@ impl Attribution {
             owner_by,
             space,
         }
+    }
+
+    /// The subject that an address is, asked about at a time: of nobody's connection.
+    pub(super) fn at_address(&mut self, address: IpAddr, at_ns: u64) -> u32 {
+        let tenant = self.inventory.at(address, at_ns);
+        let subject = Subject::Elsewhere {
+            address,
+            port: None,
+            uid: tenant.map(|tenant| Arc::clone(&tenant.pod.uid)),
+            space: Space::default(),
+        };
+        self.subjects.number(subject, at_ns)
     }
 
     fn elsewhere(&mut self, address: SocketAddr, port: Option<u16>, connection: &Connection) -> Known {

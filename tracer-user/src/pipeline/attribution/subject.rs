@@ -79,7 +79,7 @@ pub(in crate::pipeline) enum Subject {
 }
 
 impl Subject {
-    pub(super) const fn space(&self) -> Space {
+    pub(in crate::pipeline) const fn space(&self) -> Space {
         match self {
             Self::Process { space, .. } | Self::Elsewhere { space, .. } | Self::Nobody { space, .. } => {
                 *space

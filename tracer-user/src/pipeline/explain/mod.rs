@@ -1,6 +1,8 @@
 //! Why an end is called what it is called: every witness, what became of its word, and what would tell more.
 #![forbid(unsafe_code)]
 
+mod address;
+mod called;
 mod here;
 mod there;
 
@@ -8,6 +10,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
+
+use called::{is_called, is_node, is_service};
 
 use super::{
     Pipeline,
@@ -33,7 +37,7 @@ impl Pipeline {
                 destination,
                 port,
             } => self.explain_edges(&builder, source, destination, *port),
-            Question::Name(name) => self.explain_names(&builder, |claim| is_called(claim, name)),
+            Question::Name(name) => self.explain_name(&builder, name),
             Question::Address(address) => self.explain_address(&builder, *address),
             Question::Pid(tgid) => {
                 let of_it: Vec<u32> = builder
@@ -80,47 +84,42 @@ impl Pipeline {
         answers
     }
 
-    fn explain_names(&mut self, builder: &Builder, is_meant: impl Fn(&Claim) -> bool) -> Vec<Explanation> {
-        let mut meant: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    fn explain_name(&mut self, builder: &Builder, name: &str) -> Vec<Explanation> {
+        if let Ok(address) = name.parse() {
+            return self.explain_host(builder, address);
+        }
+        let mut meant: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+        let served: BTreeSet<u32> = builder
+            .keys()
+            .filter(|(.., via)| via.is_some_and(|via| self.is_service(via, name)))
+            .map(|(_, destination, ..)| *destination)
+            .collect();
         for subject in builder.subjects() {
             let named = self.attribution.named(subject);
-            if is_meant(&named.claim) {
-                meant.entry(id_of(&named)).or_default().push(subject);
+            if served.contains(&subject) || is_called(&named.claim, name) {
+                meant.entry(id_of(&named)).or_default().insert(subject);
             }
+        }
+        let inventory = &self.attribution.inventory;
+        let is_host = inventory.host_name().is_some_and(|host| is_node(name, host));
+        if let Some(address) = inventory.own_address_of_host().filter(|_| is_host) {
+            let subject = self.attribution.at_address(address, self.now_ns);
+            let named = self.attribution.named(subject);
+            meant.entry(id_of(&named)).or_default().insert(subject);
         }
         meant
             .into_iter()
-            .flat_map(|(about, subjects)| self.explained(builder, &about, &subjects, None))
+            .flat_map(|(about, subjects)| {
+                let subjects: Vec<u32> = subjects.into_iter().collect();
+                self.explained(builder, &about, &subjects, None)
+            })
             .collect()
     }
 
-    /// Who listens at an address, is connected from or to it, or has it elsewhere.
-    fn explain_address(&mut self, builder: &Builder, address: SocketAddr) -> Vec<Explanation> {
-        let mut meant = BTreeSet::new();
-        let connections: Vec<_> = self.foreign().collect();
-        for connection in &connections {
-            if connection.source_addr == address {
-                meant.insert(self.attribution.source(connection).subject);
-            }
-            if connection.destination_addr == address || connection.via == Some(address) {
-                meant.insert(self.attribution.destination(connection, &self.tracker).subject);
-            }
-        }
-        let listens =
-            |at: SocketAddr| at == address || (at.ip().is_unspecified() && at.port() == address.port());
-        for subject in builder.subjects() {
-            let elsewhere = match self.attribution.subject(subject) {
-                Some(Subject::Elsewhere {
-                    address: ip, port, ..
-                }) => *ip == address.ip() && port.is_none_or(|port| port == address.port()),
-                Some(Subject::Process { .. } | Subject::Nobody { .. }) | None => false,
-            };
-            if elsewhere || builder.listening(subject).any(listens) {
-                meant.insert(subject);
-            }
-        }
-        let meant: Vec<u32> = meant.into_iter().collect();
-        self.explained(builder, &address.to_string(), &meant, None)
+    /// Whether an address that was dialled is of the service called so.
+    fn is_service(&self, via: SocketAddr, name: &str) -> bool {
+        let service = self.attribution.via(via).service;
+        service.is_some_and(|title| is_service(&title, name))
     }
 
     fn explained(
@@ -133,16 +132,23 @@ impl Pipeline {
         if subjects.is_empty() {
             return Vec::new();
         }
-        let mut ends: Vec<ExplainedEnd> = Vec::new();
+        // Programs that are alike in all that is told are one answer, by the first of their processes.
+        let mut ends: Vec<(ExplainedEnd, BTreeSet<u32>)> = Vec::new();
         for subject in subjects {
             let end = self.explain_end(builder, *subject, tgid, None);
-            if ends.len() < ENDS_MAX && !ends.contains(&end) {
-                ends.push(end);
+            let pids = builder.pids(*subject).filter(|_| tgid.is_none());
+            if let Some((_, known)) = ends.iter_mut().find(|(known, _)| known.is_like(&end)) {
+                known.extend(pids);
+            } else if ends.len() < ENDS_MAX {
+                ends.push((end, pids.collect()));
             }
         }
         ends.into_iter()
-            .map(|end| Explanation {
-                about: about.to_owned(),
+            .map(|(end, pids)| Explanation {
+                about: match pids.len() {
+                    0 | 1 => about.to_owned(),
+                    several => format!("{about}, {several} processes alike"),
+                },
                 ends: vec![end],
             })
             .collect()
@@ -220,33 +226,6 @@ impl Pipeline {
 
 fn id_of(named: &Named) -> String {
     coarse_id(&named.claim, &named.group)
-}
-
-/// Whether one would call it so: component, program, workload, pod, service, node or address.
-fn is_called(claim: &Claim, name: &str) -> bool {
-    let same = |one: &str| one.eq_ignore_ascii_case(name);
-    let place = &claim.place;
-    let pod = place.pod.as_deref();
-    same(&claim.who.label())
-        || claim.who.component().is_some_and(same)
-        || pod.is_some_and(|pod| {
-            same(&pod.name)
-                || same(&format!("{}/{}", pod.namespace, pod.name))
-                || same(&pod.uid)
-                || pod.workload.as_ref().is_some_and(|workload| {
-                    same(&workload.name)
-                        || same(&format!("{}/{}", pod.namespace, workload.name))
-                        || same(&format!("{}/{}", workload.kind, workload.name))
-                })
-        })
-        || place.unit.as_deref().is_some_and(same)
-        || match &claim.who {
-            Who::Service { namespace, name, .. } => same(&format!("{namespace}/{name}")),
-            Who::External { guess, .. } | Who::Node { guess, .. } | Who::Unknown { guess, .. } => {
-                guess.as_deref().is_some_and(same)
-            }
-            Who::Component { .. } | Who::Process { .. } | Who::Pod(_) => false,
-        }
 }
 
 /// One witness.

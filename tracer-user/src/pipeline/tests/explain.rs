@@ -5,7 +5,7 @@ use crate::{
     report::{ExplainedEnd, Outcome, Question},
     signal::{
         ProcessFacts,
-        inventory::{Fact, Inventory, Origin, PodFacts, StaticPodFacts, Workload},
+        inventory::{Fact, Inventory, Origin, PodFacts, ServiceFacts, ServicePort, StaticPodFacts, Workload},
     },
 };
 
@@ -162,6 +162,121 @@ fn a_name_that_a_process_gave_itself_lost_to_its_executable() {
     let (says, outcome) = told(end, "comm");
     assert_eq!(says, "etcd");
     assert!(matches!(outcome, Outcome::Lost(_)), "{outcome:?}");
+}
+
+/// Who is said to be meant, as ids of nodes with what the answer is about.
+fn asked(run: &mut Run, question: &str) -> Vec<(String, String)> {
+    let question = question
+        .parse()
+        .map_or_else(|_| Question::Name(question.into()), Question::Address);
+    let answers = run.pipeline.explain(&question).into_iter();
+    answers.map(|one| (one.about, one.ends[0].node.clone())).collect()
+}
+
+/// Three namespaces in which somebody listens on every address at 8080, two of them pods with an address, and a service.
+fn three_places() -> Run {
+    let (mut world, mut run) = (World::new(7), Run::new());
+    let places = [
+        (100, HOST, "0.0.0.0"),
+        (200, 77, "0.0.0.0"),
+        (300, 78, "[::]"),
+        (301, 78, "[::]"),
+    ];
+    world.names = [(100, "api"), (200, "web"), (300, "shop"), (301, "shop")].into();
+    for (tgid, netns, at) in places {
+        run.feed(&Signal::Process(&ProcessFacts {
+            tgid,
+            comm: world.names[&tgid].to_owned(),
+            exe: Some(format!("/bin/{}", world.names[&tgid])),
+            netns: Some(netns),
+            cgroup: (tgid == 200).then(|| format!("/kubepods/burstable/pod{UID}/{}", "c".repeat(64))),
+            ..ProcessFacts::default()
+        }));
+        world.listen(tgid, netns, format!("{at}:8080").parse().unwrap());
+    }
+    world.attach();
+    world.snapshot();
+    let id = world.connect(Plan {
+        source: (Some(78), "10.244.0.3:40000".parse().unwrap()),
+        destination: (None, "10.96.0.10:80".parse().unwrap()),
+        client: 300,
+        other_client: None,
+    });
+    world.close(id, Side::Source);
+    world.reset(id);
+    world.drain();
+    world.wait(2_000_000_000);
+    world.tick();
+    run.watch(&mut world);
+    run.feed(&Signal::Host(&crate::signal::host::HostFacts {
+        at_ns: 1,
+        fact: crate::signal::host::HostFact::Address("10.0.0.1".parse().unwrap()),
+    }));
+    let pod = PodFacts {
+        uid: UID.into(),
+        namespace: "default".into(),
+        name: "web-1".into(),
+        addresses: vec!["10.244.0.2".parse().unwrap()],
+        workload: Some(Workload {
+            kind: "Deployment".into(),
+            name: "web".into(),
+        }),
+        ..PodFacts::default()
+    };
+    let service = ServiceFacts {
+        namespace: "default".into(),
+        name: "front".into(),
+        cluster_ips: vec!["10.96.0.10".parse().unwrap()],
+        ports: vec![ServicePort {
+            port: 80,
+            ..ServicePort::default()
+        }],
+        ..ServiceFacts::default()
+    };
+    for fact in [Fact::Pod(Box::new(pod)), Fact::Service(Box::new(service))] {
+        run.feed(&Signal::Inventory(&Inventory {
+            origin: Origin::Kube,
+            at_ns: 1,
+            fact,
+        }));
+    }
+    run
+}
+
+#[test]
+fn an_address_is_asked_in_the_namespaces_that_have_it_and_things_by_all_their_names() {
+    let mut run = three_places();
+    let web = "namespace/default/deployment/web";
+    let cases: &[(&str, &[&str])] = &[
+        ("10.244.0.2:8080", &[web]),
+        ("10.0.0.1:8080", &["host/api"]),
+        ("10.9.9.9:8080", &[]),
+        ("10.96.0.10:80", &["namespace/default/service/front"]),
+        ("deploy/web", &[web]),
+        ("deployments/web", &[web]),
+        ("ds/web", &[]),
+        ("po/web-1", &[web]),
+        ("svc/front", &["namespace/default/service/front"]),
+        ("10.244.0.2", &[web]),
+        ("the-host", &["node/the-host"]),
+        ("no/the-host", &["node/the-host"]),
+        ("10.0.0.1", &["node/the-host"]),
+    ];
+    for (question, want) in cases {
+        let found: Vec<String> = asked(&mut run, question)
+            .into_iter()
+            .map(|(_, node)| node)
+            .collect();
+        assert_eq!(found, *want, "{question}");
+    }
+    assert_eq!(
+        asked(&mut run, "shop"),
+        [(
+            "netns/78/shop, 2 processes alike".to_owned(),
+            "netns/78/shop".to_owned()
+        )],
+        "equal programs are one answer"
+    );
 }
 
 #[test]
