@@ -33,7 +33,7 @@ pub(crate) const DEFAULT_VERSION: &str = "6.1";
 const LIMIT: Duration = Duration::from_mins(15);
 
 /// Test programs of the crate `tests` that need no other program and differ by kernel.
-const TESTS: &[&str] = &["backends", "no_btf"];
+const TESTS: &[&str] = &["backends", "no_btf", "programs"];
 
 /// Console lines shown of a machine that did not answer.
 const TAIL: usize = 30;
