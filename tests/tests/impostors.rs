@@ -304,3 +304,29 @@ fn of_three_hundred_impostors_none_is_expected() {
     assert_eq!(judged, (KINDS.len() * EACH) as u64);
     assert_eq!(json::lost(&document), 0);
 }
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_client_whose_socket_no_file_table_holds_is_a_client() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let _port = EtcdPort::alone().unwrap();
+    let mut lab = Lab::new(ETCD).unwrap();
+    let server = lab.start(SERVER).unwrap();
+    server.listen("127.0.0.1:6443").unwrap();
+    server.dial(ETCD, 1).unwrap();
+    let hidden = lab.start("collector").unwrap();
+    hidden.dial(ETCD, 1).unwrap();
+    hidden.ask("stow-dialed").unwrap();
+    let finished = tracer::run(&["verify", "etcd-clients", "--duration", "1", "-o", "json"]).unwrap();
+    let document: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_ne!(text(&document, "verdict"), "pass", "{document}");
+    let check = &list(&document, "checks")[0];
+    let own: Vec<(&str, u64)> = list(check, "records")
+        .iter()
+        .filter(|record| text(record, "destination.netns") == lab.netns.inode())
+        .map(|record| (text(record, "note"), number(record, "connections")))
+        .collect();
+    assert_eq!(own, [("expected", 1), ("cannot be named", 1)], "{document}");
+}

@@ -104,6 +104,30 @@ fn a_worker_that_accepts_on_the_socket_of_another_is_the_one_that_accepted() {
 
 #[test]
 #[ignore = "needs root and BPF"]
+fn an_old_connection_that_nobody_has_accepted_yet_has_both_ends() {
+    if !needs![Need::Root, Need::Bpf] {
+        return;
+    }
+    let mut pair = Pair::start("caller", "answerer").unwrap();
+    pair.server.ask("listen-deaf 127.0.0.1:5000 8").unwrap();
+    pair.client.dial("127.0.0.1:5000", 3).unwrap();
+    let finished = tracer::run(&["connections", "-o", "json"]).unwrap();
+    let rows = finished.json().unwrap();
+    let rows = json::items(&rows, pair.netns.inode());
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    for row in rows {
+        assert_eq!(
+            text(row, "observer.side"),
+            "both",
+            "no file holds its server's end: {row}"
+        );
+        assert_eq!(name(source(row)), "caller", "{row}");
+        assert_eq!(name(destination(row)), "answerer", "{row}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
 fn ipv4_clients_of_a_dual_stack_listener_meet_their_server() {
     if !needs![Need::Root, Need::Bpf] {
         return;

@@ -23,6 +23,8 @@ const AFTER: u64 = 4_000;
 const EACH: u64 = 500;
 const PORTS: std::ops::Range<u64> = 5000..5100;
 const HELD: u64 = 1_000;
+/// Bytes of a ring that has room for all of it, however little of a processor the tracer gets beside others.
+const RING: &str = "33554432";
 /// A connection that ended this long before the tracer was started has no socket left, the server's end included.
 const LONG_NS: u64 = 1_000_000_000;
 
@@ -45,7 +47,16 @@ fn connections_opened_and_closed_during_the_start_are_counted_once() {
     let log = directory.join("churn");
     let mut pair = churning(&log);
     let started = boot_ns();
-    let mut tracer = Tracer::start_ready(&["graph", "--duration", &seconds(6), "-o", "json"]).unwrap();
+    let mut tracer = Tracer::start_ready(&[
+        "graph",
+        "--duration",
+        &seconds(6),
+        "-o",
+        "json",
+        "--ring-size",
+        RING,
+    ])
+    .unwrap();
     let ready = boot_ns();
     let churned = enough(&mut pair, &log);
     assert!(
@@ -94,7 +105,7 @@ fn events_of_connections_around_the_start_come_once() {
     let directory = Scratch::new().unwrap();
     let log = directory.join("churn");
     let mut pair = churning(&log);
-    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json", "--ring-size", RING]).unwrap();
     let ready = boot_ns();
     let churned = enough(&mut pair, &log);
     let last = churned.iter().map(key).next_back().unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use aya::Btf as Types;
 use rustix::{fs::stat, process::getpid};
-use tracer_common::maps::SUBFLOWS_MAX;
+use tracer_common::{maps::SUBFLOWS_MAX, wire::SocketRecord};
 
 use super::{
     attach::{AttachError, Attached, Request},
@@ -17,7 +17,7 @@ use super::{
     offsets::{self, OffsetError},
     plan::{Accept, Connect, Failure, Plan, PlanError, Probes, Process, Snapshot, Snapshots, State, plan},
     probes,
-    sockdiag::{self, SockDiagError},
+    sockdiag::{self, SockDiagError, Unheld},
     sys,
     table_size::{self, TableSize},
     tracepoint_format::{self, FormatError},
@@ -77,6 +77,7 @@ pub struct Opened {
     /// file tables are not of all processes.
     pub same_pids: bool,
     cgroup2: Option<PathBuf>,
+    unheld: Unheld,
 }
 
 impl Opened {
@@ -86,10 +87,20 @@ impl Opened {
     /// When neither the iterator nor /proc can be read.
     pub fn snapshot(&mut self, rows: &mut Vec<u8>) -> Result<Vec<String>, LoadError> {
         let mut unseen = if self.attached.iterates() {
+            let before = rows.len();
             let whole = self.attached.snapshot(rows)?;
             let deeper =
                 format!("an MPTCP connection has more than {SUBFLOWS_MAX} subflows beside its first");
-            (!whole).then_some(deeper).into_iter().collect()
+            let mut unseen: Vec<String> = (!whole).then_some(deeper).into_iter().collect();
+            if self.unheld.is_wanted() {
+                self.unheld.begin();
+                let walked = rows.get(before..).unwrap_or_default();
+                for row in walked.chunks_exact(size_of::<SocketRecord>()) {
+                    self.unheld.note(row);
+                }
+                unseen.extend(self.unheld.list(Path::new("/proc"), clock::boot_ns(), rows)?);
+            }
+            unseen
         } else {
             let cgroup2 = self.cgroup2.as_deref();
             sockdiag::list(Path::new("/proc"), cgroup2, clock::boot_ns(), rows)?.problems
@@ -216,6 +227,7 @@ pub fn open(options: &Options) -> Result<Opened, LoadError> {
         degraded: plan.degraded,
         same_pids: !facts.initial_pid_ns.is_no(),
         cgroup2: facts.cgroup2,
+        unheld: Unheld::default(),
     })
 }
 

@@ -136,6 +136,11 @@ impl Control {
             }
             // send BYTES: writes that much on every held connection.
             "send" => self.dialed.send(words.need("BYTES")?),
+            // stow-dialed: puts all held connections where no file table holds them.
+            "stow-dialed" => {
+                self.stowed.push(Stowed::new(self.dialed.take())?);
+                Ok(String::new())
+            }
             // close: closes all held connections.
             "close" => Ok(self.dialed.close().to_string()),
             // churn ADDR,ADDR,.. EACH LOG: opens and closes without pause until churn-stop, EACH connections to

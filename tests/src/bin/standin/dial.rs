@@ -86,6 +86,11 @@ impl Dialed {
         Ok(())
     }
 
+    /// The held connections, which are the caller's now.
+    pub(crate) fn take(&mut self) -> Vec<TcpStream> {
+        std::mem::take(&mut self.0)
+    }
+
     pub(crate) fn close(&mut self) -> usize {
         let count = self.0.len();
         self.0.clear();

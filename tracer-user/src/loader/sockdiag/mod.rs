@@ -11,6 +11,7 @@ mod proc;
 mod procnet;
 #[cfg(test)]
 mod tests;
+mod unheld;
 
 use std::{
     collections::HashMap,
@@ -20,6 +21,8 @@ use std::{
 
 use tracer_common::wire::{Owner, RecordHeader, SocketRecord, WIRE_VERSION, flag, kind, role};
 use zerocopy::IntoBytes;
+
+pub use unheld::Unheld;
 
 use netlink::Socket;
 use proc::Proc;
