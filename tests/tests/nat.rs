@@ -55,30 +55,22 @@ impl Node {
         };
         let (service, server) = (node.service(), format!("10.{number}.2.2"));
         for (from, to) in [("70", "7070"), ("80", "8080"), ("90", "9090"), ("99", "9999")] {
-            node.iptables(&format!(
-                "-A PREROUTING -d {service}/32 -p tcp --dport {from} -j DNAT --to-destination {server}:{to}"
-            ))?;
+            iptables(
+                &node.host,
+                &format!(
+                    "-A PREROUTING -d {service}/32 -p tcp --dport {from} -j DNAT --to-destination {server}:{to}"
+                ),
+            )?;
         }
-        node.iptables(&format!(
-            "-A POSTROUTING -d {server}/32 -p tcp --dport 9090 -j MASQUERADE"
-        ))?;
+        iptables(
+            &node.host,
+            &format!("-A POSTROUTING -d {server}/32 -p tcp --dport 9090 -j MASQUERADE"),
+        )?;
         Ok(node)
     }
 
     fn service(&self) -> String {
         format!("10.96.{}.10", self.number)
-    }
-
-    fn iptables(&self, rule: &str) -> Result<()> {
-        let program = binaries::find("iptables").context("no iptables")?;
-        // The lock is a file of the machine's, which others may hold.
-        let mut command = Command::new(program);
-        command.args(["-w", "20", "-t", "nat"]).args(rule.split(' '));
-        let output = self.host.inside(|| command.output())??;
-        if !output.status.success() {
-            bail!("iptables {rule}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
     }
 
     /// Edges from the one who dials to the one who answers: port, connections, address and port dialled.
@@ -101,6 +93,19 @@ impl Node {
         edges.sort();
         edges
     }
+}
+
+/// Adds a rule that translates.
+fn iptables(netns: &Netns, rule: &str) -> Result<()> {
+    let program = binaries::find("iptables").context("no iptables")?;
+    // The lock is a file of the machine's, which others may hold.
+    let mut command = Command::new(program);
+    command.args(["-w", "20", "-t", "nat"]).args(rule.split(' '));
+    let output = netns.inside(|| command.output())??;
+    if !output.status.success() {
+        bail!("iptables {rule}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
 }
 
 fn address(octets: [u8; 4]) -> IpAddr {
@@ -144,7 +149,6 @@ fn translated_connections_are_joined_as_they_come() {
         node.server.listen(&format!("0.0.0.0:{port}")).unwrap();
     }
     let service = node.service();
-    // A table that holds nothing is not watched: with this one it is from the start.
     node.client.dial(&format!("{service}:70"), 1).unwrap();
     let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
     let (caller, answerer) = (u64::from(node.client.pid()), u64::from(node.server.pid()));
@@ -193,4 +197,44 @@ fn translated_connections_are_joined_as_they_come() {
         .unwrap();
     let failed = own(&records, "connection.failed");
     assert_eq!(text(&failed[0], "error.type"), "refused");
+}
+
+#[test]
+#[ignore = "needs root and BPF"]
+fn a_redirect_in_a_pod_is_joined_from_its_first_connection_on() {
+    if !needs![Need::Root, Need::Bpf, Need::Veth, Need::Program("iptables")] {
+        return;
+    }
+    // A pod with a sidecar: what it sends to a service is redirected to the sidecar's port, within the pod.
+    let (pod, gateway) = (Netns::new().unwrap(), Netns::new().unwrap());
+    gateway.connect("pod0", &pod, "eth0").unwrap();
+    gateway.add_address("pod0", address([10, 75, 1, 1]), 24).unwrap();
+    pod.add_address("eth0", address([10, 75, 1, 2]), 24).unwrap();
+    pod.route_via(address([0, 0, 0, 0]), 0, address([10, 75, 1, 1]))
+        .unwrap();
+    iptables(
+        &pod,
+        "-A OUTPUT -p tcp -d 10.96.75.9/32 --dport 80 -j REDIRECT --to-ports 15001",
+    )
+    .unwrap();
+    let mut sidecar = Standin::start(&pod, "sidecar").unwrap();
+    let mut app = Standin::start(&pod, "app").unwrap();
+    sidecar.listen("0.0.0.0:15001").unwrap();
+    // Nothing has passed its table so far.
+    let mut tracer = Tracer::start_ready(&["events", "-o", "json"]).unwrap();
+    app.dial_close("10.96.75.9:80", 5).unwrap();
+    let records = tracer
+        .wait_records("all are closed", |records| {
+            json::records(records, CLOSED, pod.inode()).len() >= 5
+        })
+        .unwrap();
+    for kind in [OPENED, CLOSED] {
+        let own = json::records(&records, kind, pod.inode());
+        assert_eq!(own.len(), 5, "{kind}: each once, {own:#?}");
+        for record in own {
+            let ends = (pid(source(record)), pid(destination(record)));
+            assert_eq!(ends, (app.pid().into(), sidecar.pid().into()), "{kind}: {record}");
+            assert_eq!(port(destination(record)), 15001, "{kind}: {record}");
+        }
+    }
 }

@@ -71,6 +71,15 @@ impl Fault {
         )
     }
 
+    /// Tables that hold nothing are not all watched.
+    pub(super) fn late() -> Self {
+        Self::new(
+            "translations inside some pods (sidecars) are followed up to 10 s late",
+            "there are more network namespaces than may be watched while their tables are empty",
+            "raise the limit of open files (ulimit -n), up to 256 namespaces are watched",
+        )
+    }
+
     /// More tables than are watched.
     pub(super) fn too_many(max: usize) -> Self {
         let why = format!("more than {max} network namespaces translate connections");

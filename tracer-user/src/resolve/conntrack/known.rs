@@ -36,6 +36,11 @@ impl Known {
         }
     }
 
+    /// No entry is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Some entry is there of whose end the kernel will not tell: it is older than whoever listens
     /// (`net.netfilter.nf_conntrack_events = 2`).
     pub(super) fn has_unheard(&self) -> bool {

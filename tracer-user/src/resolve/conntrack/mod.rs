@@ -1,8 +1,8 @@
 //! Which connections the kernel translates, from its connection tracking: a service's address to a backend's, a pod's to
 //! its node's.
 //!
-//! The host's table by news from the kernel, and the tables of other namespaces where they hold anything (sidecars
-//! redirect inside their pod). Nothing is loaded into a kernel that does not track connections: then nothing is translated.
+//! The host's table by news from the kernel, and the tables of other namespaces (sidecars redirect inside their pod), also
+//! while they hold nothing: the first connection is joined, too. Nothing is loaded into a kernel that does not track connections: then nothing is translated.
 
 mod codec;
 mod fault;
@@ -16,7 +16,10 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Resource, getrlimit},
+};
 
 use self::{
     fault::{Fault, Health},
@@ -29,8 +32,10 @@ use crate::clock;
 
 /// How often namespaces are looked for.
 const SCAN_NS: u64 = 10_000_000_000;
-/// Namespaces besides the host's whose tables are watched: each costs a socket.
+/// Namespaces besides the host's whose tables are watched: each costs two sockets.
 const WATCHED_MAX: usize = 256;
+/// Tables that hold nothing are watched as far as they take no more than one in so many of the files that may be open.
+const FILES_SHARE: u64 = 4;
 /// Namespaces entered in one scan to see whether their tables hold anything; the others have their turn in the next.
 const ENTERED_MAX: usize = 256;
 /// How long the thread sleeps at most: it notices then that the run is over.
@@ -77,6 +82,12 @@ impl Resolver for Conntrack {
             }
         }
     }
+}
+
+/// How many tables may be watched before one that holds nothing is not.
+fn idle_max() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / FILES_SHARE / 2).map_or(WATCHED_MAX, |max| max.min(WATCHED_MAX))
 }
 
 /// All tables that are watched.
@@ -147,7 +158,8 @@ impl Watch {
         Ok((!tells).then(Fault::no_news))
     }
 
-    /// Watches the tables of other namespaces that hold anything, and no longer those whose processes are gone.
+    /// Watches the tables of other namespaces, those that hold anything first where there are too many, and no longer those
+    /// whose processes are gone.
     fn scan_others(&mut self, teller: &Teller) -> Result<Option<Fault>, Over> {
         let mut spaces = match spaces::all() {
             Ok(spaces) => spaces,
@@ -163,6 +175,8 @@ impl Watch {
         for inode in over {
             self.close(inode, teller)?;
         }
+        let idle_max = idle_max();
+        let mut unwatched = false;
         let after = spaces.range(self.entered.saturating_add(1)..);
         let turn: Vec<(u32, &std::path::PathBuf)> = after
             .chain(spaces.range(..=self.entered))
@@ -179,24 +193,44 @@ impl Watch {
             if let Err(error) = self.here.enter(&space) {
                 return Ok(Some(Fault::no_entry(&error)));
             }
-            if !Asker::open()
+            let tells = spaces::tells_news();
+            let holds = Asker::open()
                 .and_then(|mut asker| asker.count(&mut self.buffer))
-                .is_ok_and(|entries| entries > 0)
-            {
+                .is_ok_and(|entries| entries > 0);
+            if !holds && (!tells || self.others() >= idle_max) {
+                unwatched |= tells;
                 continue;
             }
-            // One more for the host's.
-            if self.tables.len() > WATCHED_MAX {
+            if self.others() >= WATCHED_MAX && !self.make_room(teller)? {
                 return Ok(Some(Fault::too_many(WATCHED_MAX)));
             }
-            let Ok(mut table) = Table::open(inode, spaces::tells_news()) else {
+            let Ok(mut table) = Table::open(inode, tells) else {
+                unwatched = true;
                 continue;
             };
             if table.dump(&mut self.buffer, teller)?.is_ok() {
                 self.tables.insert(inode, table);
             }
         }
-        Ok(None)
+        Ok(unwatched.then(Fault::late))
+    }
+
+    /// Tables that are watched besides the host's.
+    fn others(&self) -> usize {
+        let host = usize::from(self.tables.contains_key(&self.host.inode));
+        self.tables.len().saturating_sub(host)
+    }
+
+    /// Gives up a table that holds nothing, for one that does; false where there is none.
+    fn make_room(&mut self, teller: &Teller) -> Result<bool, Over> {
+        let idle = self
+            .tables
+            .iter()
+            .find(|(inode, table)| **inode != self.host.inode && table.is_idle());
+        let Some(inode) = idle.map(|(inode, _)| *inode) else {
+            return Ok(false);
+        };
+        self.close(inode, teller).map(|()| true)
     }
 
     fn close(&mut self, inode: u32, teller: &Teller) -> Result<(), Over> {

@@ -49,6 +49,11 @@ impl Table {
         self.news.is_some()
     }
 
+    /// Whether it holds no translation that was told.
+    pub(super) fn is_idle(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// What to wait for.
     pub(super) const fn news(&self) -> Option<&News> {
         self.news.as_ref()
