@@ -24,7 +24,7 @@ const WITH_SKIPS: u64 = 20;
 const RUNS_MAX: u32 = 40;
 /// The same where everything is slow.
 const SHORT_COUNT: u64 = 500;
-const SHORT_RUNS: u32 = 4;
+const SHORT_RUNS: u32 = 2;
 
 /// What bursts came to.
 #[derive(Debug, Default)]
