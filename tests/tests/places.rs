@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tests::json::{list, number, text};
-use tests::needs;
 use tests::netns::Netns;
 use tests::require::Need;
 use tests::scratch::{Cgroup, Scratch};
 use tests::standin::Standin;
 use tests::tracer::{self, Tracer};
 use tests::wait::{seconds, until_true};
+use tests::{needs, skipped};
 
 const OWN_UID: &str = "0a38c12e-255a-11e9-8cd9-0007cb0b2cc8";
 const VICTIM_UID: &str = "4a163a05-439d-484b-8e53-2968bc15824f";
@@ -223,11 +223,11 @@ fn an_inode_that_is_used_again_is_another_namespace_with_a_name_of_its_own() {
         client.stop().unwrap();
         server.stop().unwrap();
     }
-    // The kernel gives a free inode to the next: else this proves nothing.
-    assert!(
-        inodes.iter().collect::<BTreeSet<_>>().len() < inodes.len(),
-        "{inodes:?}"
-    );
+    // The kernel gives a free inode to the next who makes a namespace or a process: where somebody else was faster every
+    // time, this proves only that each has its name.
+    if inodes.iter().collect::<BTreeSet<_>>().len() == inodes.len() {
+        skipped!("others took the inodes: {inodes:?}");
+    }
     let graphs = tracer.interrupt().unwrap().records().unwrap();
     let graph = graphs.last().unwrap();
     for name in ["red", "blue", "green"] {
