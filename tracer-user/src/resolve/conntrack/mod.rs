@@ -176,15 +176,14 @@ impl Watch {
             self.close(inode, teller)?;
         }
         let idle_max = idle_max();
-        let mut unwatched = false;
         let after = spaces.range(self.entered.saturating_add(1)..);
         let turn: Vec<(u32, &std::path::PathBuf)> = after
             .chain(spaces.range(..=self.entered))
             .map(|(inode, path)| (*inode, path))
             .filter(|(inode, _)| !self.tables.contains_key(inode))
-            .take(ENTERED_MAX)
             .collect();
-        for (inode, path) in turn {
+        let mut unwatched = turn.len() > ENTERED_MAX;
+        for (inode, path) in turn.into_iter().take(ENTERED_MAX) {
             self.entered = inode;
             // The last process in it has just ended.
             let Ok(space) = Space::known(path, inode) else {
@@ -208,7 +207,13 @@ impl Watch {
                 unwatched = true;
                 continue;
             };
-            if table.dump(&mut self.buffer, teller)?.is_ok() {
+            // Heard first and counted then. All tables are one in the kernel: a dump of an empty one takes milliseconds, too.
+            let read = if table.is_empty(&mut self.buffer) {
+                Ok(())
+            } else {
+                table.dump(&mut self.buffer, teller)?
+            };
+            if read.is_ok() {
                 self.tables.insert(inode, table);
             }
         }

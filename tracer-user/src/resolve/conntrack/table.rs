@@ -68,6 +68,11 @@ impl Table {
         (self.lost && since_ns >= AGAIN_NS) || (since_ns >= CONFIRM_NS && self.known.has_unheard())
     }
 
+    /// Whether the kernel counts nothing in it.
+    pub(super) fn is_empty(&mut self, buffer: &mut Buffer) -> bool {
+        self.asks.count(buffer).is_ok_and(|entries| entries == 0)
+    }
+
     /// Reads the whole table and tells what is new and what is gone.
     pub(super) fn dump(
         &mut self,
