@@ -5,7 +5,8 @@
 
 pub mod cgroup;
 pub mod human;
-pub mod names;
+pub mod netns;
+pub mod node_ids;
 pub mod place;
 pub mod process;
 pub mod procfs;

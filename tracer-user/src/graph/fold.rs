@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Edge, EdgeStats, Graph, GroupBy, Node, NodeKind, build::Name};
 use crate::attribute::{
-    Claim, Who, names,
+    Claim, Who, node_ids,
     place::{Pod, Via},
 };
 
@@ -100,7 +100,7 @@ fn coarse(claim: &Claim, group: &str, here: bool, by: GroupBy, hostname: &str) -
         | Who::Process { .. }
         | Who::External { .. }
         | Who::Unknown { .. } => Coarse {
-            id: names::node_id(group, &claim.who),
+            id: node_ids::node_id(group, &claim.who),
             label: claim.who.label().into_owned(),
             kind: NodeKind::of(&claim.who),
             group: group.to_owned(),
@@ -203,6 +203,6 @@ fn in_namespace(namespace: &str) -> String {
 
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    names::escape(text, &mut escaped);
+    node_ids::escape(text, &mut escaped);
     escaped
 }

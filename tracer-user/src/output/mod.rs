@@ -25,6 +25,7 @@ pub mod filter;
 mod fixture;
 pub mod health;
 pub mod json;
+mod letters;
 pub mod name;
 pub mod style;
 pub mod table;

@@ -9,7 +9,7 @@ use std::{
 
 use super::{Edge, EdgeStats, Graph, Health, Node, NodeKind};
 use crate::{
-    attribute::{Claim, names, place::Via},
+    attribute::{Claim, node_ids, place::Via},
     event::{Counters, Failure},
     report::ClosedBy,
 };
@@ -268,7 +268,7 @@ impl Builder {
         let kind = NodeKind::of(&claim.who);
         let pids = self.pids.get(&subject);
         Node {
-            id: names::fine_id(&name.group, claim),
+            id: node_ids::fine_id(&name.group, claim),
             label: claim.who.label().into_owned(),
             kind,
             group: name.group.to_string(),

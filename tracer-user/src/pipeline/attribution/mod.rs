@@ -18,7 +18,7 @@ use crate::{
     attribute::{
         Claim, Quality, Who,
         cgroup::{CgroupPlace, CgroupTable},
-        names::{Groups, Space},
+        netns::{Groups, Space},
         place::{Place, Via},
         process::ProcessTable,
         remote::Remotes,

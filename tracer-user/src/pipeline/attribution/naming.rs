@@ -9,7 +9,7 @@ use super::{
     remote::{self, Asked},
     subject::{Same, Subjects},
 };
-use crate::attribute::names::Space;
+use crate::attribute::netns::Space;
 use crate::graph::{
     build::{Builder, Name},
     fold::coarse_id,

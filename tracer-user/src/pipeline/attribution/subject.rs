@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    attribute::{Claim, cgroup::CgroupPlace, names::Space, place::Human},
+    attribute::{Claim, cgroup::CgroupPlace, netns::Space, place::Human},
     track::OwnerBy,
 };
 
